@@ -1,0 +1,1 @@
+"""Where bytes are kept: request bodies and sealed results."""

@@ -1,0 +1,1 @@
+"""Bulk jobs against any server of the Message Batches API."""

@@ -1,0 +1,1 @@
+"""The engine: keeps slots busy, commits what was learnt, ends batches."""

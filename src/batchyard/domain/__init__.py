@@ -1,0 +1,1 @@
+"""What a batch is and what may happen to it: pure decisions, no I/O, no clock, no randomness."""

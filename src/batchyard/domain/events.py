@@ -1,0 +1,150 @@
+"""What happened, in the past tense: the core emits these, ``observe`` turns them into logs and metrics.
+
+No event carries params, messages, keys or custom_ids.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchyard.domain.batch import Counts
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCreated:
+    batch: str
+    workspace: str
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAsked:
+    batch: str
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchEnded:
+    batch: str
+    workspace: str
+    counts: Counts
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class BatchExpired:
+    """Past its deadline: nothing more is leased; it ends when its calls in flight have settled."""
+
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchDeleted:
+    batch: str
+    workspace: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchArchived:
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    batch: str
+    seq: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    """``outcome`` is the outcome's name; tokens are zero unless it was answered."""
+
+    batch: str
+    seq: int
+    attempt: int
+    outcome: str
+    seconds: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementRefused:
+    """A settlement named a lease that is no longer held: somebody else owns the request now."""
+
+    batch: str
+    seq: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesReclaimed:
+    owner: str
+    leases: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneHeld:
+    """Nothing is sent to the upstream for a while; ``reason`` is for the operator."""
+
+    lane: str
+    seconds: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """The store or the blobs cannot work: nothing is leased until they can; what was learnt is kept in memory."""
+
+    doing: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRecovered:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class DamageFound:
+    """Stored bytes are not what was written. They are not used; the rest goes on."""
+
+    blob: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainBegan:
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class BugFound:
+    """An exception that is nobody's outcome. The traceback goes to the log and nowhere else."""
+
+    where: str
+    error: BaseException
+
+
+Event = (
+    BatchCreated
+    | CancelAsked
+    | BatchEnded
+    | BatchExpired
+    | BatchDeleted
+    | BatchArchived
+    | AttemptStarted
+    | AttemptFinished
+    | SettlementRefused
+    | LeasesReclaimed
+    | LaneHeld
+    | StoreFailed
+    | StoreRecovered
+    | DamageFound
+    | DrainBegan
+    | BugFound
+)
+
+Emit = Callable[[Event], None]
+"""Takes an event. Quick, and never raises."""

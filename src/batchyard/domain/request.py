@@ -1,0 +1,101 @@
+"""A request of a batch: first a draft, then pending, leased attempt by attempt, final once.
+
+pending ── lease ──> leased ── finish ──> final
+   ^                   │
+   └─ retry, reclaim ──┘
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+MAX_MODELS = 256
+"""Distinct model names kept for each batch. Requests beyond them share the name "": they run all the same."""
+
+
+class Drafts:
+    """The requests of a batch that is not stored yet, packed: about 150 bytes each, their params apart.
+
+    ``offsets`` and ``lengths`` are bytes in the body blob; ``crcs`` are CRC-32 of the params; ``prefixes`` group
+    requests that begin alike (0: no group); ``models`` are indexes into ``model_names``.
+    """
+
+    def __init__(self) -> None:
+        self.custom_ids: list[str] = []
+        self.offsets = array("q")
+        self.lengths = array("q")
+        self.crcs = array("q")
+        self.prefixes = array("q")
+        self.models = array("q")
+        self.model_names: dict[str, int] = {"": 0}
+
+    def add(self, custom_id: str, offset: int, length: int, crc: int, *, prefix: int = 0, model: str = "") -> None:
+        """Append one; that the custom_id is new is the caller's to check."""
+        self.custom_ids.append(custom_id)
+        self.offsets.append(offset)
+        self.lengths.append(length)
+        self.crcs.append(crc)
+        self.prefixes.append(prefix)
+        known = self.model_names.get(model)
+        if known is None:
+            known = 0
+            if len(self.model_names) < MAX_MODELS:
+                known = self.model_names[model] = len(self.model_names)
+        self.models.append(known)
+
+    def __len__(self) -> int:
+        return len(self.custom_ids)
+
+    def rows(self) -> Iterator[tuple[str, int, int, int, int, int]]:
+        """Yield (custom_id, offset, length, crc, prefix, model index) in the order of the requests."""
+        return zip(self.custom_ids, self.offsets, self.lengths, self.crcs, self.prefixes, self.models, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ParamsAt:
+    """Where the params of a request lie: blob, first byte, bytes, CRC-32."""
+
+    blob: str
+    offset: int
+    length: int
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The durable right of one owner to make attempt ``attempt`` of a request, and the record that it may have.
+
+    ``attempt`` only grows and fences: a settlement that names an older one changes nothing. ``paid`` counts earlier
+    attempts that may have been billed and bounds money. ``failures`` counts paid failures that a living owner saw;
+    ``unknowns`` those among them whose end nobody knows; ``deaths`` how often an owner died with it in flight.
+    """
+
+    batch: str
+    seq: int
+    attempt: int
+    params: ParamsAt
+    model: str = ""
+    paid: int = 0
+    failures: int = 0
+    unknowns: int = 0
+    deaths: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """The request, whatever the attempt."""
+        return (self.batch, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a create looked like, so that a repeated one is known.
+
+    ``caller`` is a hash of the key, ``body_sha256`` of the body; ``idempotency_key`` is the caller's own, if any;
+    ``retry`` is the SDK's count of earlier tries of this very call; ``began_at`` (microseconds) when it came in.
+    """
+
+    caller: str
+    body_sha256: str
+    began_at: int
+    retry: int = 0
+    idempotency_key: str | None = None
