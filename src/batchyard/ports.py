@@ -104,7 +104,7 @@ class Work(Protocol):
     """What a dispatcher needs."""
 
     async def beat(self, owner: str, now: datetime) -> int:
-        """Say that the owner lives; return how many owners live (heartbeats younger than the lease time), itself too."""
+        """Say that the owner lives; return how many owners live (heartbeat younger than the lease), itself too."""
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
         """Return every batch that is not closing, not past ``expires_at`` and has pending requests."""
