@@ -1,0 +1,54 @@
+# Two commands do all the set-up on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := requirements/run.txt
+DEV := requirements/dev.txt
+
+.PHONY: help setup demo test test-unit check format accept bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+setup: .venv/.run ## make .venv with what the program needs
+
+.venv/.run: $(RUN) pyproject.toml
+	@$(PYTHON) scripts/require_python.py
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(RUN)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: $(DEV) .venv/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(DEV)
+	@touch $@
+
+demo: setup ## run a real file through a server of its own and show the results
+	$(BIN)/python scripts/demo.py
+
+test: .venv/.dev ## all tests in their short form
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-unit: .venv/.dev ## the quick ones
+	$(BIN)/python -m pytest tests/unit
+
+check: .venv/.dev ## ruff, mypy, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/unit/test_architecture.py
+
+format: .venv/.dev ## let ruff format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+accept: .venv/.dev ## the long forms, and every planted bug
+	$(BIN)/python -m pytest -m accept -n 0 -o addopts="-q --strict-markers -p no:cacheprovider" tests
+	$(BIN)/python tests/planted/run.py
+
+lock: ## pin the requirements anew (needs pip-tools)
+	cd requirements && for name in run dev bench; do \
+	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
+
+clean: ## remove what was made here
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache

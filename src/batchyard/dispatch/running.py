@@ -1,0 +1,61 @@
+"""The attempts in flight: one task each, found by request, cut when their batch's time is over."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from batchyard.domain.request import Lease
+from batchyard.ports import Ready
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``sent``: the upstream was asked."""
+
+    lease: Lease
+    batch: Ready
+    started_at: datetime
+    started: float
+    task: "asyncio.Task[None] | None" = None
+    cut: bool = False
+    sent: bool = False
+
+
+class Running:
+    """Every attempt from its lease until its outcome is known."""
+
+    def __init__(self) -> None:
+        self._attempts: dict[tuple[str, int], Attempt] = {}
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    def begin(self, attempt: Attempt) -> None:
+        """Add an attempt; a request has at most one."""
+        assert attempt.lease.key not in self._attempts, f"{attempt.lease.key} is in flight twice"
+        self._attempts[attempt.lease.key] = attempt
+
+    def end(self, attempt: Attempt) -> None:
+        """Remove it: its outcome is known."""
+        del self._attempts[attempt.lease.key]
+
+    def cut_overdue(self, now: datetime, grace_seconds: float) -> int:
+        """Cancel the calls of batches past their deadline by more than the grace; return how many."""
+        overdue = [
+            attempt
+            for attempt in self._attempts.values()
+            if (now - attempt.batch.expires_at).total_seconds() >= grace_seconds and not attempt.cut
+        ]
+        for attempt in overdue:
+            attempt.cut = True
+            if attempt.task is not None:
+                attempt.task.cancel()
+        return len(overdue)
+
+    def abandon(self) -> Iterable["asyncio.Task[None]"]:
+        """Cancel everything, as a death would: the leases stay, for a reclaim. Return the tasks to wait for."""
+        tasks = [attempt.task for attempt in self._attempts.values() if attempt.task is not None]
+        for task in tasks:
+            task.cancel()
+        return tasks

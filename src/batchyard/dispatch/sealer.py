@@ -1,0 +1,91 @@
+"""Sealing: what ends a batch. The files are written and synced, then one transaction names them and fixes everything.
+
+    ripe ──> results, index, ledger: written, synced ──> sealing transaction ──> ended
+
+A death before the transaction leaves files that no batch names; the sweep takes them. A seal that comes second finds
+nothing to do.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from batchyard.domain.batch import Batch, Counts, Sealed
+from batchyard.domain.result import Result, kind
+from batchyard.ports import Blobs, BlobWriter, Clock, Final, Upkeep
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class _Files:
+    """The three files of a batch while they grow."""
+
+    results: BlobWriter
+    index: BlobWriter
+    ledger: BlobWriter
+    size: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+async def seal(
+    upkeep: Upkeep, blobs: Blobs, clock: Clock, batch: Batch, result_line: Callable[[str, Result], bytes]
+) -> Batch | None:
+    """Seal a ripe batch. Return it ended; None if it is gone or was sealed by somebody else meanwhile."""
+    files = _Files(blobs.writer("results"), blobs.writer("index"), blobs.writer("ledger"))
+    writers = (files.results, files.index, files.ledger)
+    ended = None
+    try:
+        sha256 = await _write(files, upkeep.finals(batch.id), result_line)
+        for writer in writers:
+            await writer.finish()
+        sealed = Sealed(files.results.name, files.index.name, files.ledger.name, files.size, sha256)
+        ended = await upkeep.seal(batch.id, sealed, Counts(**files.kinds), clock.now())
+        return ended
+    finally:
+        if ended is None:
+            for writer in writers:
+                await writer.abort()
+                await blobs.delete(writer.name)
+
+
+async def _write(
+    files: _Files, finals: AsyncIterator[Sequence[Final]], result_line: Callable[[str, Result], bytes]
+) -> str:
+    digest = hashlib.sha256()
+    async for part in finals:
+        lines = [result_line(final.custom_id, final.result) for final in part]
+        for final in part:
+            files.kinds[kind(final.result)] += 1
+        index = []
+        for final, line in zip(part, lines, strict=True):
+            index.append(_encode((final.custom_id, files.size, len(line), final.arrival)))
+            files.size += len(line)
+        text = b"".join(lines)
+        digest.update(text)
+        await files.results.write(text)
+        await files.index.write(b"\n".join(index) + b"\n")
+        await files.ledger.write(b"".join(_ledger_line(final) for final in part))
+    return digest.hexdigest()
+
+
+def _ledger_line(final: Final) -> bytes:
+    """One JSON line: what was tried for a request, and whether more than one attempt may have been billed."""
+    return (
+        _encode(
+            {
+                "seq": final.seq,
+                "custom_id": final.custom_id,
+                "result": kind(final.result),
+                "attempts": final.attempts,
+                "paid": final.paid,
+                "possible_duplicate": final.paid > 1 or final.deaths > 0,
+                "deaths": final.deaths,
+                "traces": [(trace.outcome, trace.started_at, trace.ended_at, trace.reason) for trace in final.traces],
+            }
+        )
+        + b"\n"
+    )

@@ -1,0 +1,135 @@
+"""Upkeep: what must happen to batches though nobody asks. Expire, reclaim, seal, sweep, archive, purge.
+
+Each duty is idempotent and safe to run beside another owner's: the store decides who did it.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from batchyard.dispatch.sealer import seal
+from batchyard.domain.batch import Batch
+from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.events import (
+    BatchArchived,
+    BatchEnded,
+    BatchExpired,
+    BugFound,
+    Emit,
+    LeasesReclaimed,
+    StoreFailed,
+)
+from batchyard.domain.result import Result
+from batchyard.ports import Blobs, Clock, Upkeep
+
+SWEEP_ROWS = 2_000
+"""Rows deleted at once: 100,000 would hold the only writer for seconds."""
+LEFTOVER_SECONDS = 3600.0
+"""A file that no batch names may still be on its way to one for so long: a slow upload, a seal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """How often upkeep looks, in seconds, and how long results are kept from their batch's creation."""
+
+    every: float = 1.0
+    leftovers_every: float = 600.0
+    retain_results_for: timedelta = timedelta(days=29)
+
+
+class Keeper:
+    """Runs the duties until cancelled."""
+
+    def __init__(
+        self,
+        store: Upkeep,
+        blobs: Blobs,
+        clock: Clock,
+        emit: Emit,
+        *,
+        result_line: Callable[[str, Result], bytes],
+        duties: Duties | None = None,
+        cut_overdue: Callable[[], None] = lambda: None,
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._store, self._blobs, self._clock, self._emit = store, blobs, clock, emit
+        self._result_line = result_line
+        self._duties = duties or Duties()
+        self._cut_overdue = cut_overdue
+        self._freed = freed
+        self._wake = asyncio.Event()
+        self._leftovers_at = clock.monotonic() + self._duties.leftovers_every
+
+    def wake(self) -> None:
+        """Something is ripe: look now."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Do what is due, for ever. One duty's failure does not keep the others from theirs."""
+        while True:
+            for duty in (self._reclaim, self._expire, self._seal, self._sweep, self._archive, self._leftovers):
+                try:
+                    await duty()
+                except StoreUnavailable as error:  # tried again on the next round
+                    self._emit(StoreFailed(duty.__name__.strip("_"), str(error)))
+                except Exception as bug:  # noqa: BLE001 the next round tries again; other batches go on
+                    self._emit(BugFound(duty.__name__.strip("_"), bug))
+            timer = asyncio.get_running_loop().call_later(self._duties.every, self._wake.set)
+            await self._wake.wait()
+            self._wake.clear()
+            timer.cancel()
+
+    async def settle_down(self) -> None:
+        """Seal what is ripe: the last duty before a stop."""
+        await self._seal()
+
+    async def _reclaim(self) -> None:
+        for owner in await self._store.dead(self._clock.now()):
+            leases = await self._store.reclaim(owner, self._clock.now())
+            self._emit(LeasesReclaimed(owner, leases))
+            self._freed()
+
+    async def _expire(self) -> None:
+        for batch in await self._store.expire(self._clock.now()):
+            self._emit(BatchExpired(batch))
+        self._cut_overdue()
+
+    async def _seal(self) -> None:
+        for batch in await self._store.ripe():
+            try:
+                ended = await seal(self._store, self._blobs, self._clock, batch, self._result_line)
+            except AssertionError as broken:  # an invariant of this batch: it stays, the others are sealed
+                self._emit(BugFound(f"seal of {batch.id}", broken))
+                continue
+            if ended is not None and ended.ended_at is not None:
+                seconds = (ended.ended_at - ended.created_at).total_seconds()
+                self._emit(BatchEnded(ended.id, ended.workspace, ended.counts, seconds))
+
+    async def _sweep(self) -> None:
+        swept = SWEEP_ROWS
+        while swept:
+            swept = await self._store.sweep(SWEEP_ROWS)
+
+    async def _archive(self) -> None:
+        now = self._clock.now()
+        for batch in await self._store.archive(now - self._duties.retain_results_for, now):
+            await self._forget(batch)
+            self._emit(BatchArchived(batch.id))
+
+    async def _forget(self, batch: Batch) -> None:
+        sealed = batch.sealed
+        names = [batch.body, *((sealed.results, sealed.index, sealed.ledger) if sealed else ())]
+        for name in names:
+            await self._blobs.delete(name)
+
+    async def _leftovers(self) -> None:
+        """Delete files that no batch names and that nobody wrote to for long: a crash left them."""
+        if self._clock.monotonic() < self._leftovers_at:
+            return
+        self._leftovers_at = self._clock.monotonic() + self._duties.leftovers_every
+        old = await self._blobs.old(LEFTOVER_SECONDS)
+        needed = await self._store.blobs()
+        for name in old:
+            if name not in needed:
+                await self._blobs.delete(name)
