@@ -1,0 +1,184 @@
+"""What a death, a slow store and a failing store may cost: slots, fences and leases on virtual time."""
+
+import asyncio
+
+import pytest
+
+from batchyard.domain.batch import Status
+from batchyard.domain.events import SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.testing.stores import FailingStore, SlowStore
+from batchyard.testing.time import VirtualTimeExceeded, run_virtual
+from batchyard.testing.upstreams import ScriptedUpstream, always, answered
+
+from .world import World, world
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_kill_repeats_at_most_as_many_calls_as_there_are_slots(seed: int) -> None:
+    async def main() -> None:
+        limit = 5
+        upstream = ScriptedUpstream(always(answered(), seconds=0.05))
+        here = World(upstream, limit=limit, seed=seed)
+        # a store that takes time: a slot that is free before its commit shows as more repeats than slots
+        here.store = SlowStore(here.kept, lambda: here.random.uniform(0.05, 0.6))
+        await here.start()
+        batch = await here.create(60)
+        kills = 0
+        while (await here.kept.get("w", batch.id)).status is not Status.ENDED:
+            await asyncio.sleep(here.random.uniform(0.1, 6.0))
+            repeated = sum(upstream.repeated.values())
+            await here.kill()
+            kills += 1
+            await here.start()
+            assert sum(upstream.repeated.values()) - repeated <= limit
+
+        assert await here.kinds(batch) == ["succeeded"] * 60
+        assert sum(upstream.repeated.values()) <= limit * kills
+        assert upstream.most_in_flight <= limit
+        await here.kill()
+
+    run_virtual(main(), limit=86400)
+
+
+def test_calls_whose_result_is_not_committed_never_exceed_the_slots() -> None:
+    async def main() -> None:
+        limit = 4
+        upstream = ScriptedUpstream(always(answered(), seconds=0.01))
+        here = World(upstream, limit=limit)
+        here.store = SlowStore(here.kept, lambda: 0.5)
+        await here.start()
+        batch = await here.create(40)
+        most = 0
+        while (await here.kept.get("w", batch.id)).status is not Status.ENDED:
+            await asyncio.sleep(0.03)
+            counts = (await here.kept.get("w", batch.id)).counts
+            most = max(most, len(upstream.calls) - counts.succeeded)
+
+        assert most <= limit + 1  # one result is held back from the counts until the seal
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_what_a_dead_owner_had_in_flight_may_have_been_paid_for() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=100.0))
+        here = World(upstream, limit=2)
+        await here.start()
+        batch = await here.create(3)
+        await asyncio.sleep(10)
+        await here.kill()
+        await here.start()
+        await here.ended(batch)
+
+        ended = await here.kept.get("w", batch.id)
+        assert ended.sealed is not None
+        reader = await here.blobs.open(ended.sealed.ledger)
+        ledger = (await reader.read(0, reader.size)).decode().splitlines()
+        assert ['"possible_duplicate":true' in line for line in ledger] == [True, True, False]
+        await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_a_drain_finishes_what_is_in_flight_and_leases_nothing_more() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=10.0))
+        here = World(upstream, limit=3)
+        await here.start()
+        batch = await here.create(9)
+        await asyncio.sleep(12)
+        await here.drain()
+        drained_at = here.clock.monotonic()
+        calls = len(upstream.calls)
+        await asyncio.sleep(100)
+        assert len(upstream.calls) == calls == 6
+        assert drained_at <= 21
+        await here.start()
+
+        assert await here.kinds(batch) == ["succeeded"] * 9
+        assert upstream.repeated == {}
+        await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_a_store_that_fails_pauses_the_dispatch_and_loses_no_answer() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=1.0))
+        here = World(upstream, limit=4)
+        failing = FailingStore(
+            here.kept, fails=lambda verb, _number: verb == "turn" and 5 < here.clock.monotonic() < 95
+        )
+        here.store = failing
+        await here.start()
+        batch = await here.create(40)
+        await asyncio.sleep(90)
+        calls_while_failing = len(upstream.calls)
+        await here.ended(batch)
+
+        assert await here.kinds(batch) == ["succeeded"] * 40
+        assert upstream.repeated == {}
+        assert calls_while_failing <= 6 * 4
+        assert any(isinstance(event, StoreFailed) for event in here.events)
+        assert any(isinstance(event, StoreRecovered) for event in here.events)
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=1.0))
+        here = World(upstream, limit=2)
+        here.store = FailingStore(here.kept, fails=lambda verb, _number: verb == "beat" and here.clock.monotonic() > 1)
+        await here.start()
+        await here.create(500)
+        await asyncio.sleep(200)
+
+        assert max(call.started_at for call in upstream.calls) <= 30.0
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_frozen_owner_that_lost_its_leases_changes_nothing() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=20.0))
+        here = World(upstream, limit=2)
+        await here.start()
+        batch = await here.create(2)
+        await asyncio.sleep(5)
+        await here.kept.reclaim("owner-1", here.clock.now())  # as another owner would after a freeze
+        assert await here.kinds(batch) == ["succeeded"] * 2
+
+        assert sum(isinstance(event, SettlementRefused) for event in here.events) == 2
+        assert sorted(upstream.by_params.values()) == [2, 2]
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_simulation_that_hangs_fails_at_its_limit() -> None:
+    async def main() -> None:
+        async with world(ScriptedUpstream(always(answered(), seconds=1e9))) as here:
+            await here.ended(await here.create(1, hours=1e6))
+
+    with pytest.raises(VirtualTimeExceeded):
+        run_virtual(main(), limit=3600)
+
+
+def test_two_workspaces_share_the_slots() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=1.0))
+        async with world(upstream, limit=4) as here:
+            await here.create(400, workspace="big")
+            await asyncio.sleep(10)
+            small = await here.create(10, workspace="small")
+            began = here.clock.monotonic()
+            await here.ended(small)
+
+            alone = 10 / 4 * 1.0
+            assert here.clock.monotonic() - began <= 2 * alone + 1.0 + 1.0
+
+    run_virtual(main(), limit=600)
