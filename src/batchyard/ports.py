@@ -41,12 +41,15 @@ class Batches(Protocol):
     async def create(self, new: NewBatch, drafts: Drafts, origin: Origin, *, defend: bool) -> Batch:
         """Store the batch with all its requests, durably and at once visible, or nothing.
 
-        The id sorts after every id given before, and ``created_at`` moves on a microsecond where two would be equal.
+        The id sorts after every id given before: where it would not, ``created_at`` moves on to a microsecond past the
+        last one, and ``expires_at`` with it.
+
         Returns an earlier batch of the same workspace instead, stored in the last ten minutes, when ``defend`` is on,
         caller and body hash are equal, and either ``origin.retry`` is at least 1, or a create with a retry of at least
-        1 was stored since ``origin.began_at`` (the repeat overtook the first). An ``idempotency_key`` seen in the
-        last 24 hours gives its batch when the body is the same, ``InvalidRequest`` when it is not. A batch deleted
-        since then does not count.
+        1 was stored since ``origin.began_at`` (the repeat overtook the first); the newest, where several fit. An
+        ``idempotency_key`` that this caller used in the workspace in the last 24 hours gives its batch when the body is
+        the same, ``InvalidRequest`` when it is not; it comes first, and needs no ``defend``. A batch deleted since then
+        does not count.
         """
 
     async def get(self, workspace: str, batch_id: str) -> Batch:
@@ -70,7 +73,7 @@ class Batches(Protocol):
 class Ready:
     """A batch that may have requests to lease now or later. ``next_ready_at`` is None when all are in flight.
 
-    ``pending`` counts requests that are neither leased nor final.
+    ``pending`` counts requests that are neither leased nor final. A request never tried is ready at ``created_at``.
     """
 
     batch: str
@@ -114,11 +117,12 @@ class Work(Protocol):
 
         A settlement takes effect only if its request is leased to this owner in that very attempt; else it is stale
         and changes nothing. ``Retry`` in a closing batch becomes canceled or expired, as ``closing`` says. Counts
-        move with the settlements, and at least one request counts as processing until the seal.
+        move with the settlements (``Counts.settled``), and at least one request counts as processing until the seal.
 
         A pick leases pending requests whose time has come (``ready_at <= now``), retries that are due before fresh
         ones, else in the order of the requests. Nothing is leased of a batch that is closing, past ``expires_at`` or
-        unknown. Each lease raises the request's attempt by one.
+        unknown. Each lease raises the request's attempt by one. To an owner that is not known (it never beat, or was
+        reclaimed) the first lease is a heartbeat.
 
         ``ripe`` names batches of these settlements whose last open request was settled, or last call in flight while
         closing.
@@ -144,7 +148,7 @@ class Upkeep(Protocol):
     """What ends batches and keeps the store small."""
 
     async def reclaim(self, owner: str, now: datetime) -> int:
-        """Return a dead owner's leases to pending, each with ``paid`` and ``deaths`` one higher; forget the owner.
+        """Return a dead owner's leases to pending, due now, each with ``paid`` and ``deaths`` one higher; forget it.
 
         Returns how many. That the owner is dead is the caller's to know: never judged by a lease's age.
         """
@@ -164,7 +168,8 @@ class Upkeep(Protocol):
     async def seal(self, batch_id: str, sealed: Sealed, counts: Counts, now: datetime) -> Batch | None:
         """End the batch with these files and this recount, in one transaction; None if it is gone or was sealed before.
 
-        From then on its rows are the sweep's. Raises ``AssertionError`` where the counts do not fit.
+        From then on its rows are the sweep's. Raises ``AssertionError``, and changes nothing, where the counts do not
+        fit: the rows show other numbers, or the batch is not ripe.
         """
 
     async def sweep(self, limit: int) -> int:
@@ -174,7 +179,7 @@ class Upkeep(Protocol):
         """Take the results from ended batches created before then; return them as they were, with their blobs."""
 
     async def blobs(self) -> set[str]:
-        """Return the name of every blob that a batch still needs."""
+        """Return the name of every blob that a batch still needs: its body until the seal, then what is sealed."""
 
 
 class Store(Batches, Work, Upkeep, Protocol):

@@ -44,6 +44,12 @@ class Counts:
     def total(self) -> int:
         return self.processing + self.succeeded + self.errored + self.canceled + self.expired
 
+    def settled(self, kind: str) -> "Counts":
+        """Return the counts with one request moved to ``kind``; the last one counts as processing until the seal."""
+        if self.processing <= 1:
+            return self
+        return replace(self, **{"processing": self.processing - 1, kind: getattr(self, kind) + 1})
+
 
 @dataclass(frozen=True, slots=True)
 class Sealed:

@@ -1,0 +1,239 @@
+"""The reference store: batches in memory, gone with the process. Every other store answers as this one does.
+
+No verb awaits, so each is one transaction. Tests and simulations run on it; the server does not.
+"""
+
+import secrets
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from batchyard.domain.batch import Batch, Counts, Sealed, Status
+from batchyard.domain.errors import InvalidRequest, NotFound
+from batchyard.domain.ids import batch_id
+from batchyard.domain.outcome import Settlement
+from batchyard.domain.request import Drafts, Lease, Origin
+from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Turn
+from batchyard.store.memory_batch import Row, StoredBatch
+
+REPEAT_WINDOW = timedelta(minutes=10)
+IDEMPOTENCY_WINDOW = timedelta(hours=24)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class MemoryStore:
+    """A ``Store``. ``entropy`` gives the random part of ids, so that a test can replay them."""
+
+    def __init__(
+        self, *, lease_seconds: float = 30.0, entropy: Callable[[], int] = lambda: secrets.randbits(80)
+    ) -> None:
+        self._lease_time = timedelta(seconds=lease_seconds)
+        self._entropy = entropy
+        self._batches: dict[str, StoredBatch] = {}  # in the order of creation, which is the order of ids
+        self._running: dict[str, StoredBatch] = {}  # those that have not ended
+        self._owners: dict[str, datetime] = {}
+        self._leased: dict[str, dict[tuple[str, int], Row]] = {}  # owner -> what it holds
+        self._doomed: deque[Row] = deque()
+        self._last_created_at: datetime | None = None
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    async def create(self, new: NewBatch, drafts: Drafts, origin: Origin, *, defend: bool) -> Batch:
+        earlier = self._same_key(new, origin) or (self._repeated(new, origin) if defend else None)
+        if earlier is not None:
+            return earlier.batch
+        created_at = new.created_at
+        if self._last_created_at is not None:
+            created_at = max(created_at, self._last_created_at + _MICROSECOND)
+        self._last_created_at = created_at
+        batch = Batch(
+            id=batch_id(created_at, self._entropy()),
+            workspace=new.workspace,
+            status=Status.IN_PROGRESS,
+            counts=Counts(processing=len(drafts)),
+            created_at=created_at,
+            expires_at=new.expires_at + (created_at - new.created_at),
+            version=new.version,
+            betas=new.betas,
+            body=new.body,
+        )
+        self._batches[batch.id] = self._running[batch.id] = StoredBatch(batch, drafts, origin)
+        return batch
+
+    def _same_key(self, new: NewBatch, origin: Origin) -> StoredBatch | None:
+        if origin.idempotency_key is None:
+            return None
+        for stored in self._recent(new, origin, IDEMPOTENCY_WINDOW):
+            if stored.origin.idempotency_key == origin.idempotency_key:
+                if stored.origin.body_sha256 == origin.body_sha256:
+                    return stored
+                raise InvalidRequest(
+                    "idempotency-key: this key was used in the last 24 hours with another body; "
+                    "send the same body, or another key."
+                )
+        return None
+
+    def _repeated(self, new: NewBatch, origin: Origin) -> StoredBatch | None:
+        for stored in self._recent(new, origin, REPEAT_WINDOW):
+            if stored.origin.body_sha256 != origin.body_sha256:
+                continue
+            overtaken = stored.origin.retry >= 1 and stored.batch.created_at >= _moment(origin.began_at)
+            if origin.retry >= 1 or overtaken:
+                return stored
+        return None
+
+    def _recent(self, new: NewBatch, origin: Origin, window: timedelta) -> Iterable[StoredBatch]:
+        """Yield what the same caller stored within the window, newest first."""
+        for stored in reversed(self._batches.values()):
+            if stored.batch.created_at < new.created_at - window:
+                return
+            if stored.batch.workspace == new.workspace and stored.origin.caller == origin.caller:
+                yield stored
+
+    async def get(self, workspace: str, batch_id: str) -> Batch:
+        return self._find(workspace, batch_id).batch
+
+    def _find(self, workspace: str, batch_id: str) -> StoredBatch:
+        stored = self._batches.get(batch_id)
+        if stored is None or stored.batch.workspace != workspace:
+            raise NotFound(f"Message Batch {batch_id} not found.")
+        return stored
+
+    async def page(self, workspace: str, *, after: str | None, before: str | None, limit: int) -> Page:
+        ids = [stored.batch.id for stored in self._batches.values() if stored.batch.workspace == workspace]
+        newer_than = 0 if before is None else bisect_right(ids, before)
+        older_than = len(ids) if after is None else bisect_left(ids, after)
+        inside = ids[newer_than:older_than]
+        shown = inside[:limit] if after is None and before is not None else inside[-limit:]
+        return Page([self._batches[id_].batch for id_ in reversed(shown)], has_more=len(shown) < len(inside))
+
+    async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
+        stored = self._find(workspace, batch_id)
+        stored.batch = stored.batch.begin_cancel(now)
+        return stored.batch
+
+    async def delete(self, workspace: str, batch_id: str) -> Batch:
+        stored = self._find(workspace, batch_id)
+        stored.batch.check_deletable()
+        del self._batches[batch_id]
+        return stored.batch
+
+    async def beat(self, owner: str, now: datetime) -> int:
+        self._owners[owner] = now
+        return sum(now - beaten_at < self._lease_time for beaten_at in self._owners.values())
+
+    async def backlog(self, now: datetime) -> Sequence[Ready]:
+        return [
+            Ready(
+                batch=stored.batch.id,
+                workspace=stored.batch.workspace,
+                created_at=stored.batch.created_at,
+                expires_at=stored.batch.expires_at,
+                version=stored.batch.version,
+                betas=stored.batch.betas,
+                pending=stored.pending,
+                next_ready_at=stored.next_ready_at,
+            )
+            for stored in self._running.values()
+            if stored.leasable(now) and stored.pending
+        ]
+
+    async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
+        stale: list[Settlement] = []
+        touched: dict[str, StoredBatch] = {}
+        for settlement in settlements:
+            if self._settle(owner, settlement):
+                touched[settlement.lease.batch] = self._running[settlement.lease.batch]
+            else:
+                stale.append(settlement)
+        ripe = [name for name, stored in touched.items() if stored.ripe]
+        leases = [lease for pick in picks for lease in self._lease(owner, pick, now)]
+        return Turn(leases, stale, ripe)
+
+    def _settle(self, owner: str, settlement: Settlement) -> bool:
+        held = self._leased.get(owner, {})
+        row = held.get(settlement.lease.key)
+        if row is None or row.lease.attempt != settlement.lease.attempt:
+            return False
+        del held[settlement.lease.key]
+        self._running[settlement.lease.batch].settle(row, settlement)
+        return True
+
+    def _lease(self, owner: str, pick: Pick, now: datetime) -> Sequence[Lease]:
+        stored = self._running.get(pick.batch)
+        rows = [] if stored is None else list(stored.lease(owner, pick.limit, now))
+        if rows:
+            self._owners.setdefault(owner, now)
+            self._leased.setdefault(owner, {}).update((row.lease.key, row) for row in rows)
+        return [row.lease for row in rows]
+
+    async def reclaim(self, owner: str, now: datetime) -> int:
+        self._owners.pop(owner, None)
+        rows = self._leased.pop(owner, {})
+        for row in rows.values():
+            self._running[row.lease.batch].reclaim(row, now)
+        return len(rows)
+
+    async def dead(self, now: datetime) -> Sequence[str]:
+        return [owner for owner, beaten_at in self._owners.items() if now - beaten_at > self._lease_time]
+
+    async def expire(self, now: datetime) -> Sequence[str]:
+        closed = []
+        for stored in self._running.values():
+            batch = stored.batch.begin_expiry(now)
+            if batch is not stored.batch:
+                stored.batch = batch
+                closed.append(batch.id)
+        return closed
+
+    async def ripe(self) -> Sequence[Batch]:
+        return [stored.batch for stored in self._running.values() if stored.ripe]
+
+    async def finals(self, batch_id: str) -> AsyncIterator[Sequence[Final]]:
+        if batch_id in self._running:
+            for part in self._running[batch_id].finals():
+                yield part
+
+    async def seal(self, batch_id: str, sealed: Sealed, counts: Counts, now: datetime) -> Batch | None:
+        stored = self._running.get(batch_id)
+        if stored is None:
+            return None
+        recount = stored.recount()
+        assert counts == recount, f"sealing {batch_id} as {counts}, but its rows show {recount}"
+        stored.batch = stored.batch.end(counts, sealed, now)
+        del self._running[batch_id]
+        self._doomed.extend(stored.rows)
+        stored.rows = []
+        return stored.batch
+
+    async def sweep(self, limit: int) -> int:
+        swept = min(limit, len(self._doomed))
+        for _ in range(swept):
+            self._doomed.popleft()
+        return swept
+
+    async def archive(self, created_before: datetime, now: datetime) -> Sequence[Batch]:
+        taken = []
+        for stored in self._batches.values():
+            if stored.batch.has_results and stored.batch.created_at < created_before:
+                taken.append(stored.batch)
+                stored.batch = stored.batch.archive(now)
+        return taken
+
+    async def blobs(self) -> set[str]:
+        names: set[str] = set()
+        for stored in self._batches.values():
+            names |= _needed(stored.batch)
+        return names
+
+
+def _needed(batch: Batch) -> set[str]:
+    if batch.status is not Status.ENDED:
+        return {batch.body}
+    return set() if batch.sealed is None else {batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + micros * _MICROSECOND
