@@ -3,10 +3,10 @@
 import asyncio
 
 import pytest
+from batchyard.testing.stores import FailingStore, SlowStore
 
 from batchyard.domain.batch import Status
 from batchyard.domain.events import SettlementRefused, StoreFailed, StoreRecovered
-from batchyard.testing.stores import FailingStore, SlowStore
 from batchyard.testing.time import VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from batchyard.testing.blobs import MemoryBlobs
+
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.batch import Batch, Status
@@ -15,7 +17,6 @@ from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result, pack
 from batchyard.ports import Blobs, NewBatch, Store
 from batchyard.store.memory import MemoryStore
-from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.time import VirtualClock
 from batchyard.testing.upstreams import ScriptedUpstream
 
