@@ -1,6 +1,7 @@
 """The life of a batch on virtual time: answers, retries, cancel, expiry, retention."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from batchyard.domain.outcome import Failed, Held, Hung, NotStarted, Outcome, Refused, Unknown
@@ -179,19 +180,21 @@ def test_nothing_is_sent_after_the_deadline_and_calls_in_flight_get_thirty_secon
 
 def test_results_go_29_days_after_creation_and_the_batch_stays() -> None:
     async def main() -> None:
-        async with world(ScriptedUpstream(always(answered(), seconds=30.0))) as here:
-            here.retention = timedelta(days=29)
-            batch = await here.create(3)
-            ended = await here.ended(batch)
-            assert ended.sealed is not None
-            await asyncio.sleep(29 * 86400.0 - here.clock.monotonic() - 5)
-            assert (await here.kept.get("w", batch.id)).archived_at is None
-            await asyncio.sleep(10)
+        here = World(ScriptedUpstream(always(answered(), seconds=30.0)), lease=86400.0)
+        here.pace, here.duties = replace(here.pace, refresh=3600.0), replace(here.duties, every=600.0)
+        await here.start()
+        batch = await here.create(3)
+        ended = await here.ended(batch)
+        assert ended.sealed is not None
+        await asyncio.sleep(29 * 86400.0 - here.clock.monotonic() - 5)
+        assert (await here.kept.get("w", batch.id)).has_results
+        await asyncio.sleep(1200)
 
-            archived = await here.kept.get("w", batch.id)
-            assert archived.archived_at is not None
-            assert archived.archived_at - batch.created_at >= timedelta(days=29)
-            assert await here.blobs.old(-1.0) == []
+        archived = await here.kept.get("w", batch.id)
+        assert archived.archived_at is not None
+        assert archived.archived_at - batch.created_at >= timedelta(days=29)
+        assert await here.blobs.old(-1.0) == []
+        await here.kill()
 
     run_virtual(main(), limit=30 * 86400)
 
