@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch, Counts, Status
 from batchyard.domain.errors import InvalidRequest
 from batchyard.domain.ids import is_batch_id
 from batchyard.testing.factories import DAY, NOW, a_batch, drafts, later, origin
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 

@@ -6,11 +6,9 @@ from datetime import timedelta
 
 from batchyard.domain.outcome import Failed, Held, Hung, NotStarted, Outcome, Refused, Unknown
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call
 from batchyard.testing.time import START, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered, in_turn, per_request
-
-from .world import World, world
+from tests.simulation.world import World, world
 
 OVERLOADED = RequestError("overloaded_error", "busy")
 
@@ -206,7 +204,7 @@ def test_version_and_betas_of_the_create_reach_each_call() -> None:
             await here.ended(await here.create(2))
 
             assert {(call.call.version, call.call.betas) for call in upstream.calls} == {("2023-06-01", ())}
-            assert all(isinstance(call.call, Call) and call.call.batched for call in upstream.calls)
+            assert all(call.call.batched for call in upstream.calls)
             assert here.clock.now() >= START
 
     run_virtual(main(), limit=60)

@@ -10,8 +10,7 @@ from batchyard.ports import Pick
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
-
-from .world import World, world
+from tests.simulation.world import World, world
 
 
 @pytest.mark.parametrize("seed", range(12))
