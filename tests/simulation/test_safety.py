@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from batchyard.domain.batch import Status
-from batchyard.domain.events import SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.domain.events import DamageFound, SettlementRefused, StoreFailed, StoreRecovered
 from batchyard.ports import Pick
+from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
@@ -20,7 +21,7 @@ def test_a_kill_repeats_at_most_as_many_calls_as_there_are_slots(seed: int) -> N
         upstream = ScriptedUpstream(always(answered(), seconds=0.05))
         here = World(upstream, limit=limit, seed=seed)
         # a store that takes time: a slot that is free before its commit shows as more repeats than slots
-        here.store = SlowStore(here.kept, lambda _verb: here.random.uniform(0.05, 0.6))
+        here.store = SlowStore(here.kept, lambda _verb: here.random.choice((0.01, 0.1, 3.0)))
         await here.start()
         batch = await here.create(60)
         kills = 0
@@ -45,7 +46,7 @@ def test_calls_whose_result_is_not_committed_never_exceed_the_slots() -> None:
         limit = 4
         upstream = ScriptedUpstream(always(answered(), seconds=0.01))
         here = World(upstream, limit=limit)
-        here.store = SlowStore(here.kept, lambda _verb: 0.5)
+        here.store = SlowStore(here.kept, lambda _verb: here.random.choice((0.01, 0.5)))
         await here.start()
         batch = await here.create(40)
         most = 0
@@ -200,5 +201,23 @@ def test_two_workspaces_share_the_slots() -> None:
 
             alone = 10 / 4 * 1.0
             assert here.clock.monotonic() - began <= 2 * alone + 1.0 + 1.0
+
+    run_virtual(main(), limit=600)
+
+
+def test_params_that_fail_their_checksum_are_never_sent() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream()
+        here = World(upstream)
+        batch = await here.create(3)
+        blob = (await here.kept.turn("x", [], [Pick(batch.id, 1)], here.clock.now())).leases[0].params
+        assert isinstance(here.blobs, MemoryBlobs)
+        here.blobs.flip(blob.blob, blob.offset + 2)
+        await here.start()
+
+        assert await here.kinds(batch) == ["errored", "succeeded", "succeeded"]
+        assert len(upstream.calls) == 2
+        assert sum(isinstance(event, DamageFound) for event in here.events) == 1
+        await here.kill()
 
     run_virtual(main(), limit=600)
