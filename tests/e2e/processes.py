@@ -20,7 +20,7 @@ HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01", "content-type
 class ServerProcess:
     """``batchyard serve`` as a process of its own, on a free port."""
 
-    def __init__(self, data: Path, *options: str, environ: dict[str, str] | None = None) -> None:
+    def __init__(self, data: Path, /, *options: str, environ: dict[str, str] | None = None) -> None:
         self.data = data
         self.options = options
         self._environ = {**os.environ, **(environ or {})}
