@@ -20,3 +20,6 @@ async def memory(folder: Path, entropy: Callable[[], int]) -> Store:
 STORES: dict[str, StoreFactory] = {
     "memory": memory,
 }
+
+SURVIVE_CLOSE: set[str] = set()
+"""Names of stores that, closed and opened on the same folder again, know everything they knew."""
