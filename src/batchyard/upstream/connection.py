@@ -91,14 +91,14 @@ class Connection(asyncio.BufferedProtocol):
         broke: that would be an unknown outcome, and money.
         """
         transport = self._transport
-        if transport is None or transport.is_closing() or self._clock() - self._idle_since > self._idle_limit:
+        if transport is None or transport.is_closing() or self._clock() - self._idle_since >= self._idle_limit:
             return False
         return not self._has_unread()
 
     def check(self, now: float) -> None:
         """Cut what has been silent, or idle, for too long."""
         if self._waiter is None:
-            if now - self._idle_since > self._idle_limit:
+            if now - self._idle_since >= self._idle_limit:
                 self.cut()
             return
         limits = self._limits
