@@ -1,0 +1,41 @@
+"""The blob layers that the contract holds for: one line each."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchyard.ports import Blobs
+from batchyard.testing.blobs import MemoryBlobs
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One blob layer under test, and what a test may do to it behind its back.
+
+    ``grow_old`` makes every blob, finished or not, look that many seconds older; ``flip`` changes the byte at an
+    offset of a finished blob; ``cut`` loses its bytes from an offset on.
+    """
+
+    blobs: Blobs
+    grow_old: Callable[[float], None]
+    flip: Callable[[str, int], None]
+    cut: Callable[[str, int], None]
+
+
+LayerFactory = Callable[[Path], Layer]
+"""Opens a blob layer on an empty folder of its own."""
+
+
+def memory(folder: Path) -> Layer:
+    now = [0.0]
+
+    def grow_old(seconds: float) -> None:
+        now[0] += seconds
+
+    blobs = MemoryBlobs(monotonic=lambda: now[0])
+    return Layer(blobs, grow_old, blobs.flip, blobs.cut)
+
+
+LAYERS: dict[str, LayerFactory] = {
+    "memory": memory,
+}

@@ -1,0 +1,22 @@
+"""The stores that the contract holds for: one line each. The first is the model for the others."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from batchyard.ports import Store
+from batchyard.store.memory import MemoryStore
+
+LEASE_SECONDS = 30.0
+
+StoreFactory = Callable[[Path, Callable[[], int]], Coroutine[Any, Any, Store]]
+"""Opens a store on an empty folder of its own, with a lease of ``LEASE_SECONDS``; the callable is its entropy."""
+
+
+async def memory(folder: Path, entropy: Callable[[], int]) -> Store:
+    return MemoryStore(lease_seconds=LEASE_SECONDS, entropy=entropy)
+
+
+STORES: dict[str, StoreFactory] = {
+    "memory": memory,
+}
