@@ -22,23 +22,24 @@ _decode_rows = msgspec.json.Decoder(list[_Row]).decode
 
 def choose(
     connection: apsw.Connection, picks: Sequence[Pick], tallies: Mapping[str, Tally], now: datetime
-) -> array[int]:
+) -> "array[int]":
     """Return the requests to lease: due retries first, then fresh ones, each in their order."""
     chosen = array("q")
-    limits: dict[str, int] = {}
+    due: dict[str, list[int]] = {}
     for pick in picks:
-        limits[pick.batch] = limits.get(pick.batch, 0) + pick.limit
-    for name, limit in limits.items():
-        tally = tallies.get(name)
+        tally = tallies.get(pick.batch)
         if tally is None or not tally.stored.leasable(micros(now)):
             continue
-        due = _due(connection, tally, micros(now), limit) if tally.waiting else []
-        fresh = min(limit - len(due), tally.stored.total - tally.fresh)
+        if pick.batch not in due:
+            limit = sum(other.limit for other in picks if other.batch == pick.batch)
+            due[pick.batch] = _due(connection, tally, micros(now), limit) if tally.waiting else []
+        retries, due[pick.batch] = due[pick.batch][: pick.limit], due[pick.batch][pick.limit :]
+        fresh = min(pick.limit - len(retries), tally.stored.total - tally.fresh)
         first = tally.stored.first + tally.fresh
-        chosen.extend(due)
+        chosen.extend(retries)
         chosen.extend(range(first, first + fresh))
         tally.fresh += fresh
-        tally.leased += len(due) + fresh
+        tally.leased += len(retries) + fresh
     return chosen
 
 
@@ -55,7 +56,7 @@ def _due(connection: apsw.Connection, tally: Tally, moment: int, limit: int) -> 
 
 
 def lease(
-    connection: apsw.Connection, owner: int | None, chosen: array[int], tallies: Mapping[str, Tally]
+    connection: apsw.Connection, owner: int | None, chosen: "array[int]", tallies: Mapping[str, Tally]
 ) -> Sequence[Lease]:
     """Lease the chosen requests, which are pending."""
     if not chosen:

@@ -67,7 +67,7 @@ def judge(
 class _Settled:
     """The rows that a turn's settlements become."""
 
-    finished: dict[int, array[int]] = field(default_factory=dict)  # state -> requests
+    finished: dict[int, "array[int]"] = field(default_factory=dict)  # state -> requests
     retried: list[tuple[int, ...]] = field(default_factory=list)
     results: list[tuple[Any, ...]] = field(default_factory=list)
     attempts: list[tuple[Any, ...]] = field(default_factory=list)

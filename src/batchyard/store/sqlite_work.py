@@ -23,6 +23,8 @@ def turn(
 ) -> Turn:
     """Commit the settlements, then lease what is picked."""
     names = {settlement.lease.batch for settlement in settlements} | {pick.batch for pick in picks}
+    if not names:
+        return Turn([], [], [])
     owner_num, tallies = look(connection, owner, tuple(names))
     held, stale = judge(connection, owner_num, settlements, tallies)
     settle(connection, held)
