@@ -6,6 +6,7 @@ from typing import Any
 
 from batchyard.ports import Store
 from batchyard.store.memory import MemoryStore
+from batchyard.store.sqlite import SqliteStore
 
 LEASE_SECONDS = 30.0
 
@@ -17,8 +18,13 @@ async def memory(folder: Path, entropy: Callable[[], int]) -> Store:
     return MemoryStore(lease_seconds=LEASE_SECONDS, entropy=entropy)
 
 
+async def sqlite(folder: Path, entropy: Callable[[], int]) -> Store:
+    return SqliteStore.open(folder, lease_seconds=LEASE_SECONDS, entropy=entropy)
+
+
 STORES: dict[str, StoreFactory] = {
     "memory": memory,
+    "sqlite": sqlite,
 }
 
 SURVIVE_CLOSE: set[str] = set()

@@ -1,0 +1,40 @@
+"""A dispatcher's turn in the SQLite store: about eight statements, however many requests it settles and leases.
+
+A step of a statement can cost as long as getting the interpreter lock back from a busy event loop, so nothing here is
+one statement for one request: arrays of ids are bound whole (``carray``), rows go in by one insert and come out as one
+JSON array.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import apsw
+
+from batchyard.domain.outcome import Settlement
+from batchyard.ports import Pick, Turn
+from batchyard.store.sqlite_lease import choose, lease
+from batchyard.store.sqlite_rows import micros
+from batchyard.store.sqlite_settle import judge, settle
+from batchyard.store.sqlite_tally import look, write
+
+
+def turn(
+    connection: apsw.Connection, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime
+) -> Turn:
+    """Commit the settlements, then lease what is picked."""
+    names = {settlement.lease.batch for settlement in settlements} | {pick.batch for pick in picks}
+    if not names:
+        return Turn([], [], [])
+    owner_num, tallies = look(connection, owner, tuple(names))
+    held, stale = judge(connection, owner_num, settlements, tallies)
+    settle(connection, held)
+    ripe = [tally.stored.id for tally in tallies.values() if tally.settled and tally.ripe]
+    chosen = choose(connection, picks, tallies, now)
+    if chosen and owner_num is None:
+        owner_num = connection.execute(
+            "insert into owners (id, beat) values (?, ?) returning num", (owner, micros(now))
+        ).get
+    leases = lease(connection, owner_num, chosen, tallies)
+    if held or leases:
+        write(connection, tallies.values())
+    return Turn(leases, stale, ripe)
