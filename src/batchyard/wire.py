@@ -69,12 +69,12 @@ class DeletedBatch(msgspec.Struct, frozen=True):
     type: str = "message_batch_deleted"
 
 
-class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
+class ErrorBody(msgspec.Struct, frozen=True):
     """The inner error; ``details`` is any JSON, kept as it came."""
 
     type: str
     message: str
-    details: msgspec.Raw = msgspec.Raw(b"")
+    details: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 class ErrorEnvelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -205,10 +205,9 @@ def _perhaps(moment: datetime | None) -> str | None:
 
 
 def _line_error(error: RequestError) -> LineError:
-    details = msgspec.Raw(_on_one_line(bytes(error.details)))
-    return LineError(
-        error=ErrorBody(error.type, error.message, details), request_id=error.request_id, message=error.message
-    )
+    details = _on_one_line(bytes(error.details))
+    body = ErrorBody(error.type, error.message, msgspec.Raw(details) if details else msgspec.UNSET)
+    return LineError(error=body, request_id=error.request_id, message=error.message)
 
 
 def _on_one_line(json: bytes) -> bytes:
