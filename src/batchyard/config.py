@@ -25,6 +25,7 @@ from batchyard.kinds import (
     NETWORKS,
     OBJECTS,
     RATE,
+    SHARE,
     SWITCH,
     VARIABLE,
     Kind,
@@ -75,6 +76,11 @@ def check_http_url(label: str, text: str) -> str:
     return str(_parse(HTTP_URL, f"{label} ", text))
 
 
+def is_local_url(url: str) -> bool:
+    """Whether the URL names this machine."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
 def _setting(kind: Kind, default: str, sentence: str, *, is_option: bool = False) -> Any:
     return field(default=kind.parse(default), metadata={"declared": (kind, default, sentence, is_option)})
 
@@ -113,8 +119,8 @@ class Settings:
     retry_defence: bool = _setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")
     trusted_proxies: tuple[str, ...] = _setting(NETWORKS, "127.0.0.1,::1", "Whose X-Forwarded headers are believed.")
     allowed_hosts: tuple[str, ...] = _setting(HOSTS, "", "Host names to answer to, besides those known anyway.")
-    simulator_latency: timedelta = _setting(duration("0s", "1h"), "0s", "Time the simulator takes for an answer.")
-    simulator_jitter: timedelta = _setting(duration("0s", "1h"), "0s", "Most that is added to it, request by request.")
+    simulator_latency: timedelta = _setting(duration("0s", "1h"), "50ms", "Time the simulator takes for an answer.")
+    simulator_jitter: float = _setting(SHARE, "0", "Share of it by which it varies, request by request.")
     simulator_tokens_per_second: float = _setting(RATE, "0", "Tokens a second the simulator writes; 0: all at once.")
     simulator_capacity: int = _setting(whole(0, 1_000_000), "0", "Calls it takes at a time, 429 beyond; 0: any.")
     upstream_key: str | None = field(default=None, repr=False)

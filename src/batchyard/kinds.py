@@ -115,5 +115,6 @@ FOLDER = Kind("a folder", _matching(r"[^\0]+", lambda text: Path(text).expanduse
 FILE = Kind("a file", FOLDER.parse, "FILE")
 SWITCH = Kind("true or false", {"true": True, "false": False}.__getitem__, "", toml=bool)
 RATE = Kind("a number, 0 or more", _matching(r"[0-9]{1,9}(\.[0-9]{1,6})?", float), "N", toml=float)
+SHARE = Kind("a number from 0 to 1", _matching(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", float), "N", toml=float)
 HOSTS = _many(lambda host: "*" if host == "*" else _host(host), "host names without ports, or *, set apart by commas")
 NETWORKS = _many(_network, "addresses or networks such as 10.0.0.0/8, set apart by commas")

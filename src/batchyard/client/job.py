@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from batchyard.client.api import Api
 from batchyard.client.collect import Tally, collect
 from batchyard.client.download import Download
 from batchyard.client.errors import RefusedByServer, WrongUse
+from batchyard.client.follow import Sleep, follow
 from batchyard.client.journal import Journal, sync_folder
 from batchyard.client.patience import Patience
 from batchyard.client.replies import Counts, MessageBatch, result_line
@@ -26,9 +27,6 @@ from batchyard.client.source import InputChanged, Limits, PartBody, Plan, check,
 
 PATIENCE = Patience(tries=2, seconds=300)
 """A server that is away for some minutes does not end a job."""
-
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-"""Seconds between two looks at a job: a tenth of the time it was followed already, within these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,6 @@ class Collecting:
 
 Event = Checked | Created | Counted | Collecting
 Tell = Callable[[Event], None]
-Sleep = Callable[[float], Awaitable[object]]
 
 
 @contextmanager
@@ -134,7 +131,7 @@ class Run:
             if state.batch_id is None:
                 batch = await self._create(api, number)
                 tell(Created(batch.id, number + 1, len(parts), state.part.requests))
-        await self._follow(api, tell, sleep)
+        await follow(api, self.batch_ids, lambda batches: tell(Counted(_together(batches))), sleep)
         tell(Collecting(self._plan.requests))
         if self._job.output is None:
             return await self._collect(api, out.write)
@@ -158,20 +155,6 @@ class Run:
             raise
         self.journal.created(number, batch.id)
         return batch
-
-    async def _follow(self, api: Api, tell: Tell, sleep: Sleep) -> None:
-        latest: dict[str, MessageBatch] = {}
-        waited = 0.0
-        while True:
-            for batch_id in self.batch_ids:
-                if batch_id not in latest or not latest[batch_id].has_ended:
-                    latest[batch_id] = await api.retrieve(batch_id)
-            tell(Counted(sum((batch.request_counts for batch in latest.values()), Counts())))
-            if all(batch.has_ended for batch in latest.values()):
-                return
-            seconds = min(max(waited / 10, SHORTEST_PAUSE), LONGEST_PAUSE)
-            await sleep(seconds)
-            waited += seconds
 
     async def _write(self, api: Api, output: Path) -> Tally:
         """Write the results beside the output, and give them its name once they are whole and durable."""
@@ -205,6 +188,10 @@ class Run:
                 expected = custom_ids(self._source, state.part)
                 await collect(Download(api, state.batch_id), expected, spool, write, tally)
         return tally
+
+
+def _together(batches: Sequence[MessageBatch]) -> Counts:
+    return sum((batch.request_counts for batch in batches), Counts())
 
 
 def _check_output(job: Job) -> None:
