@@ -12,14 +12,17 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench.processes import TICKS
 from bench.sitting import ROOT, Sitting
 
 MEASURES = ("f1", "f2", "f3", "f4", "f5", "s3", "f6", "f7", "f8", "f9", "f10")
@@ -85,9 +88,26 @@ def main() -> int:
             count=chosen.requests,
         )
         print(json.dumps(place(sitting)), flush=True)
+        others = []
         for name in chosen.measures or MEASURES:
+            busy, ours = busy_seconds(), own_seconds()
             failed += not run(sitting, name)
+            share = 1 - (own_seconds() - ours) / max(busy_seconds() - busy, 0.01)
+            others.append(f"{name} {max(share, 0):.0%}")
+        print(json.dumps({"share of the CPU time used that was other programs'": ", ".join(others)}), flush=True)
     return 1 if failed else 0
+
+
+def busy_seconds() -> float:
+    """Return the time that all cores have spent at work since the machine started."""
+    user, nice, system, _idle, _wait, *rest = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+    return sum(map(int, (user, nice, system, *rest[:3]))) / TICKS
+
+
+def own_seconds() -> float:
+    """Return the CPU time of this process and of those it started that have ended."""
+    spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
 def run(sitting: Sitting, name: str) -> bool:
@@ -97,8 +117,8 @@ def run(sitting: Sitting, name: str) -> bool:
     try:
         for figure in importlib.import_module(f"bench.{name}").measure(sitting):
             print(figure.line(), flush=True)
-    except Exception as broken:
-        sitting.say(f"  {name} broke: {broken!r}")
+    except Exception:
+        sitting.say(f"  {name} broke\n{traceback.format_exc()}")
         return False
     sitting.say(f"  {time.monotonic() - began:.0f} s")
     return True

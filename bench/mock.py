@@ -20,7 +20,7 @@ from typing import cast
 import uvloop
 
 TICK_SECONDS = 0.001
-"""Answers that are due are looked for this often, so an answer comes up to this much later than asked for."""
+"""Answers that are due are looked for no more often, so an answer comes up to this much later than asked for."""
 
 FAULTS = {"429": 0.02, "500": 0.01, "529": 0.01, "dropped": 0.005}
 """With ``--faults``: the share of calls that end so. A dropped call's connection is reset instead of answered."""
@@ -81,6 +81,7 @@ class Mock:
     def __init__(self, latency: float, spread: float, text_bytes: int, *, faults: bool, seed: int = 1) -> None:
         self.latency = latency
         self.spread = spread
+        self.shortest = latency * (1 - spread)
         self.faults = faults
         self.chance = random.Random(seed)
         self.tally = Tally()
@@ -117,11 +118,10 @@ class Mock:
         connection.since = now
         heapq.heappush(self.waiting, (due, next(self.order), now, connection))
         if not self.ticking:
-            self.ticking = True
-            asyncio.get_running_loop().call_later(TICK_SECONDS, self.tick)
+            self.look_again(now)
 
     def tick(self) -> None:
-        """Answer all that is due, and look again after a moment while anything waits."""
+        """Answer all that is due, and look again while anything waits."""
         now = time.monotonic()
         while self.waiting and self.waiting[0][0] <= now:
             _, _, since, connection = heapq.heappop(self.waiting)
@@ -130,7 +130,13 @@ class Mock:
                 self.answer(connection, since, now)
         self.ticking = bool(self.waiting)
         if self.ticking:
-            asyncio.get_running_loop().call_later(TICK_SECONDS, self.tick)
+            self.look_again(now)
+
+    def look_again(self, now: float) -> None:
+        """Tick when the next answer is due. A call that comes in the meantime is not due before ``shortest``."""
+        self.ticking = True
+        wait = min(self.waiting[0][0] - now, self.shortest)
+        asyncio.get_running_loop().call_later(max(wait, TICK_SECONDS), self.tick)
 
     def end(self, connection: "Connection", now: float) -> None:
         self.tally.in_flight -= 1
