@@ -128,7 +128,7 @@ class App:
             limit=settings.concurrency,
             jitter=random.random,
             pace=Pace(lease=settings.lease.total_seconds()),
-            ripened=lambda: self._keeper.wake(),
+            ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this
         )
         self._keeper = Keeper(
             store,
