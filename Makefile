@@ -42,7 +42,7 @@ format: .venv/.dev ## let ruff format
 	$(BIN)/ruff format .
 
 accept: .venv/.dev ## the long forms, and every planted bug
-	$(BIN)/python -m pytest -m accept -n 0 -o addopts="-q --strict-markers -p no:cacheprovider" tests
+	$(BIN)/python -m pytest -m accept -n 0 tests
 	$(BIN)/python tests/planted/run.py
 
 lock: ## pin the requirements anew (needs pip-tools)

@@ -6,8 +6,9 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from store_table import STORES
-from yard import Run, Yard
+
+from tests.contract.store_table import STORES
+from tests.contract.yard import Run, Yard
 
 
 @pytest.fixture

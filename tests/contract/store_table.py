@@ -26,3 +26,6 @@ STORES: dict[str, StoreFactory] = {
     "memory": memory,
     "sqlite": sqlite,
 }
+
+SURVIVE_CLOSE: set[str] = set()
+"""Names of stores that, closed and opened on the same folder again, know everything they knew."""

@@ -5,10 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from blob_table import LAYERS, Layer
-from yard import Run
 
 from batchyard.ports import Damaged
+from tests.contract.blob_table import LAYERS, Layer
+from tests.contract.yard import Run
 
 
 @pytest.fixture(params=LAYERS)

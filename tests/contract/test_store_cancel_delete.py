@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch, Closing, Counts, Status
 from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.testing.factories import DAY, NOW, a_batch, later, retried, succeeded
+from tests.contract.yard import Yard
 
 UNKNOWN = batch_id(later(0), 1)
 

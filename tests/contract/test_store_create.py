@@ -2,11 +2,10 @@
 
 from datetime import timedelta
 
-from yard import Yard
-
 from batchyard.domain.batch import Batch, Counts, Status
 from batchyard.domain.ids import is_batch_id
 from batchyard.testing.factories import DAY, NOW, a_batch, drafts, later, origin
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 

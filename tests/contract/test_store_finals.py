@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Counts
 from batchyard.domain.outcome import Finish, Trace
@@ -19,6 +18,7 @@ from batchyard.testing.factories import (
     retried,
     succeeded,
 )
+from tests.contract.yard import Yard
 
 
 def test_finals_come_in_the_order_of_the_requests(yard: Yard) -> None:

@@ -3,11 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.request import Lease, ParamsAt
 from batchyard.ports import Pick, Ready
 from batchyard.testing.factories import DAY, NOW, a_batch, drafts, failed, later, retried, succeeded
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -41,11 +41,12 @@ def test_requests_are_leased_in_their_order_and_once(yard: Yard) -> None:
 
 
 def test_a_turn_takes_several_picks(yard: Yard) -> None:
-    first, second = yard.create(3), yard.create(3, a_batch("w2"))
+    first, second, third = yard.create(3), yard.create(3, a_batch("w2")), yard.create(3)
 
-    turn = yard.turn([], [Pick(second.id, 1), Pick(first.id, 2), Pick(second.id, 1)])
+    turn = yard.turn([], [Pick(second.id, 1), Pick(first.id, 2)])
 
-    assert [lease.key for lease in turn.leases] == [(second.id, 0), (first.id, 0), (first.id, 1), (second.id, 1)]
+    assert sorted(lease.key for lease in turn.leases) == [(first.id, 0), (first.id, 1), (second.id, 0)]
+    assert [ready.pending for ready in yard.backlog() if ready.batch == third.id] == [3]
 
 
 def test_a_pick_of_nothing_leases_nothing(yard: Yard) -> None:

@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from store_table import LEASE_SECONDS
-from yard import Yard
 
 from batchyard.domain.batch import Counts
 from batchyard.domain.result import Canceled, Expired
 from batchyard.testing.factories import DAY, NOW, failed, later, retried, succeeded
+from tests.contract.store_table import LEASE_SECONDS
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 

@@ -1,12 +1,12 @@
 """What ``get`` and ``page`` promise: one moment of a batch, and cursors that are positions."""
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.testing.factories import a_batch, later, origin
+from tests.contract.yard import Yard
 
 UNKNOWN = batch_id(later(0), 1)
 

@@ -1,11 +1,11 @@
 """What ``create`` promises of repeated calls: an earlier batch instead of a second one."""
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import InvalidRequest
 from batchyard.testing.factories import a_batch, later, origin
+from tests.contract.yard import Yard
 
 
 def repeat(yard: Yard, seconds: float, *, retry: int = 1, caller: str = "key-1", sent: str = "one body") -> Batch:

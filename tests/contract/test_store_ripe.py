@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Closing
 from batchyard.testing.factories import (
@@ -16,6 +15,7 @@ from batchyard.testing.factories import (
     retried,
     succeeded,
 )
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 

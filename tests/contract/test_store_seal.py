@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch, Counts, Status
 from batchyard.testing.factories import (
@@ -13,6 +12,7 @@ from batchyard.testing.factories import (
     sealed_files,
     succeeded,
 )
+from tests.contract.yard import Yard
 
 
 def ready_to_seal(yard: Yard) -> Batch:

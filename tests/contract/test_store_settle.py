@@ -4,7 +4,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from yard import Yard
 
 from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.outcome import Settlement
@@ -21,6 +20,7 @@ from batchyard.testing.factories import (
     retried,
     succeeded,
 )
+from tests.contract.yard import Yard
 
 
 def test_a_finished_request_is_never_leased_again(yard: Yard) -> None:

@@ -3,10 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from yard import Yard
-
 from batchyard.domain.batch import Batch
 from batchyard.testing.factories import a_batch, later, origin, succeeded
+from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
 

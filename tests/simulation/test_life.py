@@ -1,15 +1,14 @@
 """The life of a batch on virtual time: answers, retries, cancel, expiry, retention."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 from batchyard.domain.outcome import Failed, Held, Hung, NotStarted, Outcome, Refused, Unknown
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call
 from batchyard.testing.time import START, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered, in_turn, per_request
-
-from .world import World, world
+from tests.simulation.world import World, world
 
 OVERLOADED = RequestError("overloaded_error", "busy")
 
@@ -179,19 +178,21 @@ def test_nothing_is_sent_after_the_deadline_and_calls_in_flight_get_thirty_secon
 
 def test_results_go_29_days_after_creation_and_the_batch_stays() -> None:
     async def main() -> None:
-        async with world(ScriptedUpstream(always(answered(), seconds=30.0))) as here:
-            here.retention = timedelta(days=29)
-            batch = await here.create(3)
-            ended = await here.ended(batch)
-            assert ended.sealed is not None
-            await asyncio.sleep(29 * 86400.0 - here.clock.monotonic() - 5)
-            assert (await here.kept.get("w", batch.id)).archived_at is None
-            await asyncio.sleep(10)
+        here = World(ScriptedUpstream(always(answered(), seconds=30.0)), lease=86400.0)
+        here.pace, here.duties = replace(here.pace, refresh=3600.0), replace(here.duties, every=600.0)
+        await here.start()
+        batch = await here.create(3)
+        ended = await here.ended(batch)
+        assert ended.sealed is not None
+        await asyncio.sleep(29 * 86400.0 - here.clock.monotonic() - 5)
+        assert (await here.kept.get("w", batch.id)).has_results
+        await asyncio.sleep(1200)
 
-            archived = await here.kept.get("w", batch.id)
-            assert archived.archived_at is not None
-            assert archived.archived_at - batch.created_at >= timedelta(days=29)
-            assert await here.blobs.old(-1.0) == []
+        archived = await here.kept.get("w", batch.id)
+        assert archived.archived_at is not None
+        assert archived.archived_at - batch.created_at >= timedelta(days=29)
+        assert await here.blobs.old(-1.0) == []
+        await here.kill()
 
     run_virtual(main(), limit=30 * 86400)
 
@@ -203,7 +204,7 @@ def test_version_and_betas_of_the_create_reach_each_call() -> None:
             await here.ended(await here.create(2))
 
             assert {(call.call.version, call.call.betas) for call in upstream.calls} == {("2023-06-01", ())}
-            assert all(isinstance(call.call, Call) and call.call.batched for call in upstream.calls)
+            assert all(call.call.batched for call in upstream.calls)
             assert here.clock.now() >= START
 
     run_virtual(main(), limit=60)

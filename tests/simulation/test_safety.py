@@ -3,14 +3,15 @@
 import asyncio
 
 import pytest
-from batchyard.testing.stores import FailingStore, SlowStore
 
 from batchyard.domain.batch import Status
-from batchyard.domain.events import SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.domain.events import DamageFound, SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.ports import Pick
+from batchyard.testing.blobs import MemoryBlobs
+from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
-
-from .world import World, world
+from tests.simulation.world import World, world
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -20,7 +21,7 @@ def test_a_kill_repeats_at_most_as_many_calls_as_there_are_slots(seed: int) -> N
         upstream = ScriptedUpstream(always(answered(), seconds=0.05))
         here = World(upstream, limit=limit, seed=seed)
         # a store that takes time: a slot that is free before its commit shows as more repeats than slots
-        here.store = SlowStore(here.kept, lambda: here.random.uniform(0.05, 0.6))
+        here.store = SlowStore(here.kept, lambda _verb: here.random.choice((0.01, 0.1, 3.0)))
         await here.start()
         batch = await here.create(60)
         kills = 0
@@ -45,7 +46,7 @@ def test_calls_whose_result_is_not_committed_never_exceed_the_slots() -> None:
         limit = 4
         upstream = ScriptedUpstream(always(answered(), seconds=0.01))
         here = World(upstream, limit=limit)
-        here.store = SlowStore(here.kept, lambda: 0.5)
+        here.store = SlowStore(here.kept, lambda _verb: here.random.choice((0.01, 0.5)))
         await here.start()
         batch = await here.create(40)
         most = 0
@@ -107,10 +108,9 @@ def test_a_store_that_fails_pauses_the_dispatch_and_loses_no_answer() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=1.0))
         here = World(upstream, limit=4)
-        failing = FailingStore(
-            here.kept, fails=lambda verb, _number: verb == "turn" and 5 < here.clock.monotonic() < 95
+        here.store = FailingStore(
+            here.kept, lambda verb, _n: Fault.BEFORE if verb == "turn" and 5 < here.clock.monotonic() < 95 else None
         )
-        here.store = failing
         await here.start()
         batch = await here.create(40)
         await asyncio.sleep(90)
@@ -131,7 +131,9 @@ def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=1.0))
         here = World(upstream, limit=2)
-        here.store = FailingStore(here.kept, fails=lambda verb, _number: verb == "beat" and here.clock.monotonic() > 1)
+        here.store = FailingStore(
+            here.kept, lambda verb, _n: Fault.BEFORE if verb == "beat" and here.clock.monotonic() > 1 else None
+        )
         await here.start()
         await here.create(500)
         await asyncio.sleep(200)
@@ -142,18 +144,37 @@ def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
     run_virtual(main(), limit=600)
 
 
-def test_a_frozen_owner_that_lost_its_leases_changes_nothing() -> None:
+def test_a_frozen_owner_whose_leases_went_to_another_changes_nothing() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=20.0))
         here = World(upstream, limit=2)
         await here.start()
         batch = await here.create(2)
         await asyncio.sleep(5)
-        await here.kept.reclaim("owner-1", here.clock.now())  # as another owner would after a freeze
-        assert await here.kinds(batch) == ["succeeded"] * 2
+        await here.kept.reclaim("owner-1", here.clock.now())
+        await here.kept.turn("another", [], [Pick(batch.id, 2)], here.clock.now())
+        await asyncio.sleep(30)
+        assert (await here.kept.get("w", batch.id)).counts.processing == 2
+        await here.kept.reclaim("another", here.clock.now())
 
+        assert await here.kinds(batch) == ["succeeded"] * 2
         assert sum(isinstance(event, SettlementRefused) for event in here.events) == 2
-        assert sorted(upstream.by_params.values()) == [2, 2]
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_thawed_owner_that_leases_its_own_request_again_does_not_send_it_again() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=20.0))
+        here = World(upstream, limit=4)
+        await here.start()
+        batch = await here.create(2)
+        await asyncio.sleep(5)
+        await here.kept.reclaim("owner-1", here.clock.now())
+
+        assert await here.kinds(batch) == ["succeeded"] * 2
+        assert upstream.repeated == {}
         await here.kill()
 
     run_virtual(main(), limit=600)
@@ -180,5 +201,23 @@ def test_two_workspaces_share_the_slots() -> None:
 
             alone = 10 / 4 * 1.0
             assert here.clock.monotonic() - began <= 2 * alone + 1.0 + 1.0
+
+    run_virtual(main(), limit=600)
+
+
+def test_params_that_fail_their_checksum_are_never_sent() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream()
+        here = World(upstream)
+        batch = await here.create(3)
+        blob = (await here.kept.turn("x", [], [Pick(batch.id, 1)], here.clock.now())).leases[0].params
+        assert isinstance(here.blobs, MemoryBlobs)
+        here.blobs.flip(blob.blob, blob.offset + 2)
+        await here.start()
+
+        assert await here.kinds(batch) == ["errored", "succeeded", "succeeded"]
+        assert len(upstream.calls) == 2
+        assert sum(isinstance(event, DamageFound) for event in here.events) == 1
+        await here.kill()
 
     run_virtual(main(), limit=600)

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from batchyard.testing.blobs import MemoryBlobs
-
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.batch import Batch, Status
@@ -17,6 +15,7 @@ from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result, pack
 from batchyard.ports import Blobs, NewBatch, Store
 from batchyard.store.memory import MemoryStore
+from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.time import VirtualClock
 from batchyard.testing.upstreams import ScriptedUpstream
 
@@ -39,7 +38,7 @@ class World:
         self.upstream = upstream
         self.limit = limit
         self.pace = Pace(lease=lease)
-        self.retention = timedelta(days=29)
+        self.duties = Duties()
         self.events: list[Event] = []
         self.owners = 0
         self.dispatcher: Dispatcher | None = None
@@ -88,7 +87,7 @@ class World:
             self.clock,
             self.events.append,
             result_line=result_line,
-            duties=Duties(retain_results_for=self.retention),
+            duties=self.duties,
             cut_overdue=self.dispatcher.cut_overdue,
             freed=self.wake,
         )
@@ -114,6 +113,9 @@ class World:
             now = await self.kept.get(batch.workspace, batch.id)
             if now.status is Status.ENDED:
                 return now
+            for task in self._tasks:
+                if task.done() and not task.cancelled():
+                    task.result()  # an engine that died of a bug is the bug, not a wait
             await asyncio.sleep(0.25)
 
     async def lines(self, batch: Batch) -> list[list[str]]:

@@ -217,13 +217,12 @@ class Dispatcher:
         for lease in turn.leases:
             batch = self._queue.batch(lease.batch)
             attempt = Attempt(lease, batch, self._clock.now(), self._clock.monotonic())
-            self._running.begin(attempt)
-            attempt.task = asyncio.create_task(self._attempt(attempt))
+            if self._running.begin(attempt):
+                attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: Attempt) -> None:
         """Make the call and settle it. Only an abandon leaves the lease unsettled."""
-        lease = attempt.lease
-        self._emit(AttemptStarted(lease.batch, lease.seq, lease.attempt))
+        self._emit(AttemptStarted(attempt.lease.batch, attempt.lease.seq, attempt.lease.attempt))
         try:
             outcome = await self._call(attempt)
         except asyncio.CancelledError:
@@ -231,12 +230,12 @@ class Dispatcher:
                 raise
             outcome = Hung(RequestError("timeout_error", "cut: the batch expired"))
             trace = Trace("cut", attempt.started_at, self._clock.now(), "expired")
-            self._settle(attempt, Finish(lease, Expired(), trace), outcome)
+            self._settle(attempt, Finish(attempt.lease, Expired(), trace), outcome)
             return
         except Exception as bug:  # noqa: BLE001 one bad answer must not stop its paid-for neighbours
             self._emit(BugFound("attempt", bug))
             outcome = Unknown(RequestError("api_error", "The server met a fault of its own while it made this call."))
-        settlement = settle(lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
+        settlement = settle(attempt.lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
         self._settle(attempt, settlement, outcome)
 
     async def _call(self, attempt: Attempt) -> Outcome:

@@ -31,10 +31,18 @@ class Running:
     def __len__(self) -> int:
         return len(self._attempts)
 
-    def begin(self, attempt: Attempt) -> None:
-        """Add an attempt; a request has at most one."""
-        assert attempt.lease.key not in self._attempts, f"{attempt.lease.key} is in flight twice"
+    def begin(self, attempt: Attempt) -> bool:
+        """Add an attempt and return True. Where a call for the request runs already, it takes the new lease over.
+
+        That happens to an owner that was frozen past its lease: the request was reclaimed, then leased to it anew
+        while its first call still runs. Sending a second one would pay twice for nothing.
+        """
+        running = self._attempts.get(attempt.lease.key)
+        if running is not None:
+            running.lease = attempt.lease
+            return False
         self._attempts[attempt.lease.key] = attempt
+        return True
 
     def end(self, attempt: Attempt) -> None:
         """Remove it: its outcome is known."""

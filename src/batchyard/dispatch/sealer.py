@@ -37,19 +37,21 @@ async def seal(
     """Seal a ripe batch. Return it ended; None if it is gone or was sealed by somebody else meanwhile."""
     files = _Files(blobs.writer("results"), blobs.writer("index"), blobs.writer("ledger"))
     writers = (files.results, files.index, files.ledger)
-    ended = None
     try:
         sha256 = await _write(files, upkeep.finals(batch.id), result_line)
         for writer in writers:
             await writer.finish()
-        sealed = Sealed(files.results.name, files.index.name, files.ledger.name, files.size, sha256)
-        ended = await upkeep.seal(batch.id, sealed, Counts(**files.kinds), clock.now())
-        return ended
-    finally:
-        if ended is None:
-            for writer in writers:
-                await writer.abort()
-                await blobs.delete(writer.name)
+    except BaseException:
+        for writer in writers:
+            await writer.abort()
+        raise
+    sealed = Sealed(files.results.name, files.index.name, files.ledger.name, files.size, sha256)
+    # If this ends without an answer the transaction may have named the files: then only the sweep may judge them.
+    ended = await upkeep.seal(batch.id, sealed, Counts(**files.kinds), clock.now())
+    if ended is None:
+        for writer in writers:
+            await blobs.delete(writer.name)
+    return ended
 
 
 async def _write(

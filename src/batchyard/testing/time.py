@@ -45,6 +45,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._virtual_now
 
+    def advance_without_limit(self) -> None:
+        """From now on time is only passed to clean up: tasks left over must be able to end."""
+        self._virtual_limit = float("inf")
+
     def advance(self, seconds: float) -> None:
         """Let so much time pass."""
         self._virtual_now += seconds
@@ -71,6 +75,7 @@ def run_virtual(main: Coroutine[Any, Any, T], *, limit: float = 7 * 86400.0) -> 
     try:
         return loop.run_until_complete(main)
     finally:
+        loop.advance_without_limit()
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()

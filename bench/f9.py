@@ -1,0 +1,43 @@
+"""F9: what an upstream's everyday faults cost: 2 % 429, 1 % 500, 1 % 529, 0.5 % dropped connections."""
+
+import statistics
+import time
+from collections.abc import Iterator
+
+from bench.client import Client
+from bench.figures import Figure
+from bench.sitting import Sitting
+
+SLOTS = 256
+LATENCY = 0.05
+
+
+def measure(sitting: Sitting) -> Iterator[Figure]:
+    if not sitting.server:
+        return
+    count = sitting.size(100_000, 10_000)
+    clean, faulty = [], []
+    for _ in range(1 if sitting.short else 3):
+        clean.append(job(sitting, count, faults=False))
+        faulty.append(job(sitting, count, faults=True))
+    ours, theirs = statistics.median(faulty), statistics.median(clean)
+    what = f"wall of {count:,} requests with everyday faults (50 ms, 256 in flight)"
+    yield Figure("F9", what, "s", ours, 1.15, theirs, "the same without faults")
+
+
+def job(sitting: Sitting, count: int, *, faults: bool) -> float:
+    """Return the wall time from the create's answer to the batch's end."""
+    sitting.say(f"  batchyard, {count} requests, {'everyday faults' if faults else 'no faults'}")
+    with (
+        sitting.mock(latency=LATENCY, faults=faults) as mock,
+        sitting.batchyard(mock.url, concurrency=SLOTS) as server,
+    ):
+        client = Client(server.url)
+        batch = client.create(sitting.body(count))
+        began = time.perf_counter()
+        client.follow(batch, every=0.05)
+        spent = time.perf_counter() - began
+        client.close()
+        tally = mock.tally()
+    sitting.say(f"  {tally.calls} calls: {tally.answers}")
+    return spent

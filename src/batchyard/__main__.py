@@ -1,0 +1,6 @@
+"""`python -m batchyard`."""
+
+from batchyard.cli.main import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""One API call each: create, list, show, watch, results, cancel, delete. For people, and with --json for pipes."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from batchyard.cli.loop import complete
+from batchyard.cli.options import (
+    DEFAULT_URL,
+    ApiKey,
+    AsJson,
+    BaseUrl,
+    BatchId,
+    Force,
+    Input,
+    Output,
+    path_or_stdout,
+    server,
+)
+from batchyard.cli.screen import Live, counted, put, say, table
+
+if TYPE_CHECKING:
+    from batchyard.client.api import Api
+    from batchyard.client.replies import MessageBatch
+
+_T = TypeVar("_T")
+
+
+def create(
+    input: Input,  # noqa: A002 - the word users know
+    base_url: BaseUrl = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: AsJson = False,
+) -> int:
+    """Create one batch from INPUT and print its id.
+
+    \b
+    Example:
+      $ batchyard create requests.jsonl
+    """
+    import uuid
+
+    from batchyard.client.errors import WrongUse
+    from batchyard.client.source import Limits, PartBody, check, opened
+
+    url, key = server(base_url, api_key)
+    with opened(input) as source:
+        plan = check(source, "standard input" if input == "-" else input, Limits())
+        if len(plan.parts) > 1:
+            raise WrongUse(f"{input} is too large for one batch: `batchyard run` splits it over {len(plan.parts)}")
+        body = PartBody(source, plan.parts[0])
+        batch = _call(url, key, lambda api: api.create(body, idempotency_key=f"batchyard-create-{uuid.uuid4().hex}"))
+    put(batch.raw if json else batch.id.encode())
+    say(f"created, with {plan.requests:,} requests")
+    return 0
+
+
+def list_(
+    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Most batches to list.")] = 20,
+    after: Annotated[str | None, typer.Option(metavar="BATCH", help="List those older than this one.")] = None,
+    before: Annotated[str | None, typer.Option(metavar="BATCH", help="List those newer than this one.")] = None,
+    base_url: BaseUrl = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: AsJson = False,
+) -> int:
+    """List batches, newest first.
+
+    \b
+    Example:
+      $ batchyard list --limit 5
+    """
+    url, key = server(base_url, api_key)
+    page = _call(url, key, lambda api: api.page(limit=limit, after_id=after, before_id=before))
+    if json:
+        for batch in page.batches:
+            put(batch.raw)
+        return 0
+    rows = [
+        (batch.id, batch.processing_status, batch.created_at[:16].replace("T", " "), counted(batch.request_counts))
+        for batch in page.batches
+    ]
+    table(("batch", "status", "created", "requests"), rows)
+    if page.has_more and page.batches:
+        more = f"--before {page.batches[0].id}" if before and not after else f"--after {page.batches[-1].id}"
+        say(f"there are more: {more}")
+    return 0
+
+
+def show(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
+    """Show one batch.
+
+    \b
+    Example:
+      $ batchyard show msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    url, key = server(base_url, api_key)
+    return _print(_call(url, key, lambda api: api.retrieve(batch)), json=json)
+
+
+def watch(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
+    """Follow one batch until it has ended. Exit status 1 if not all of it succeeded.
+
+    With --json, each change is a line.
+
+    \b
+    Example:
+      $ batchyard watch msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    from batchyard.client.api import Api
+    from batchyard.client.follow import follow
+    from batchyard.client.job import PATIENCE
+
+    url, key = server(base_url, api_key)
+
+    async def go() -> "MessageBatch":
+        last = b""
+
+        def tell(batches: "Sequence[MessageBatch]") -> None:
+            nonlocal last
+            live.look(batches)
+            if json and batches[0].raw != last:
+                put(last := batches[0].raw)
+
+        async with Api(url, key, on_repeat=live.repeat) as api:
+            await api.retrieve(batch)
+            api.patience = PATIENCE
+            return (await follow(api, [batch], tell))[0]
+
+    with Live() as live:
+        ended = complete(go())
+    if not json:
+        _print(ended, json=False)
+    return 0 if ended.request_counts.succeeded == ended.request_counts.total else 1
+
+
+def results(
+    batch: BatchId,
+    output: Output = None,
+    force: Force = False,
+    base_url: BaseUrl = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> int:
+    """Fetch the results of one batch, as they are. A download that was cut is resumed.
+
+    \b
+    Example:
+      $ batchyard results msgbatch_01NvtRm9PRkXkYGbXZV3sW4q -o results.jsonl
+    """
+    from batchyard.client.fetch import fetch, fetch_to
+
+    url, key = server(base_url, api_key)
+    path = path_or_stdout(output)
+    if path is None:
+        _call(url, key, lambda api: fetch(api, batch, put))
+        return 0
+    lines = _call(url, key, lambda api: fetch_to(api, batch, path, force=force))
+    say(f"{lines:,} results are in {path}")
+    return 0
+
+
+def cancel(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
+    """Cancel one batch: nothing more of it is sent, what was answered is kept.
+
+    \b
+    Example:
+      $ batchyard cancel msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    url, key = server(base_url, api_key)
+    return _print(_call(url, key, lambda api: api.cancel(batch)), json=json)
+
+
+def delete(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
+    """Delete one batch that has ended, with its results.
+
+    \b
+    Example:
+      $ batchyard delete msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    url, key = server(base_url, api_key)
+    raw = _call(url, key, lambda api: api.delete(batch))
+    if json:
+        put(raw)
+    else:
+        say(f"deleted {batch}")
+    return 0
+
+
+def _call(url: str, key: str, work: "Callable[[Api], Awaitable[_T]]") -> _T:
+    from batchyard.client.api import Api
+
+    async def go() -> _T:
+        async with Api(url, key) as api:
+            return await work(api)
+
+    return complete(go())
+
+
+def _print(batch: "MessageBatch", *, json: bool) -> int:
+    if json:
+        put(batch.raw)
+        return 0
+    facts = {
+        "batch": batch.id,
+        "status": batch.processing_status,
+        "requests": f"{batch.request_counts.total:,}: {counted(batch.request_counts)}",
+        "created": batch.created_at,
+        "expires": batch.expires_at,
+        "cancel asked": batch.cancel_initiated_at,
+        "ended": batch.ended_at,
+        "archived": batch.archived_at,
+        "results": batch.results_url,
+    }
+    table(("", ""), [(name, value) for name, value in facts.items() if value])
+    return 0

@@ -1,0 +1,126 @@
+"""The program `batchyard`: its commands, and what each way to end means to a shell.
+
+0  done; of a job: all succeeded       2  wrong use or bad input: nothing was sent
+1  the job ended, not all succeeded    3  the server could not be reached, or refused
+70 a bug in here    128 + n  stopped by signal n (Ctrl-C is 130)
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from batchyard import __version__
+from batchyard.cli import batches, keys, run, serve
+from batchyard.cli.loop import Stopped
+from batchyard.cli.screen import say
+from batchyard.client.errors import ServerError, WrongUse
+from batchyard.config import ConfigError
+
+WRONG, NO_SERVER, BUG = 2, 3, 70
+INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143
+
+ENDS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], int], ...] = (
+    (BrokenPipeError, PIPE_CLOSED),
+    ((WrongUse, ConfigError, typer.TyperException), WRONG),
+    (ServerError, NO_SERVER),
+    (OSError, WRONG),  # of a file of the user's: what a network does is a ServerError
+    ((KeyboardInterrupt, typer.Abort), INTERRUPTED),
+    (Stopped, TERMINATED),
+    (BaseException, BUG),
+)
+
+program = typer.Typer(
+    help="A self-hosted Message Batches server for any model, and the client of such servers.",
+    pretty_exceptions_enable=False,  # they show local variables: keys and prompts
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+key_commands = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
+
+program.command("serve")(serve.serve)
+program.command("run")(run.run)
+program.command("create")(batches.create)
+program.command("list")(batches.list_)
+program.command("show")(batches.show)
+program.command("watch")(batches.watch)
+program.command("results")(batches.results)
+program.command("cancel")(batches.cancel)
+program.command("delete")(batches.delete)
+key_commands.command("create")(keys.create)
+key_commands.command("list")(keys.list_)
+key_commands.command("revoke")(keys.revoke)
+program.add_typer(key_commands, name="keys")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"batchyard {__version__}")
+        raise typer.Exit
+
+
+@program.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A self-hosted Message Batches server for any model, and the client of such servers.
+
+    \b
+    Example:
+      $ batchyard serve
+      $ batchyard run requests.jsonl -o results.jsonl
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(status(sys.argv[1:]))
+
+
+def status(arguments: Sequence[str]) -> int:
+    """Run a command and return its exit status; whatever went wrong is said in words on standard error."""
+    try:
+        ended = program(args=list(arguments), prog_name="batchyard", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as problem:  # noqa: BLE001 - whatever it is, a shell gets a status that means it
+        return _told(problem)
+    return ended if isinstance(ended, int) else 0
+
+
+def _told(problem: BaseException) -> int:
+    code = next(code for kinds, code in ENDS if isinstance(problem, kinds))
+    match problem:
+        case BrokenPipeError():
+            _forget_stdout()
+        case typer.TyperException():
+            return _wrong_use(problem)
+        case WrongUse() | ConfigError() | ServerError():
+            say("\n".join(f"batchyard: {line}" for line in str(problem).splitlines()))
+        case OSError():
+            say(f"batchyard: {problem.filename or 'reading or writing'}: {problem.strerror or problem}")
+        case Exception() if code == BUG:
+            traceback.print_exception(problem)
+    return code
+
+
+def _wrong_use(wrong: typer.TyperException) -> int:
+    context = getattr(wrong, "ctx", None)
+    text = wrong.format_message()
+    if "\n" in text:  # a command without its subcommand: the text is its help
+        say(text)
+    else:
+        command = context.command_path if context is not None else "batchyard"
+        say(f"{command}: {text} See `{command} --help`.")
+    return wrong.exit_code
+
+
+def _forget_stdout() -> None:
+    """Nobody reads standard output any more: keep Python from saying so when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

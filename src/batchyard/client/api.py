@@ -1,0 +1,206 @@
+"""The six calls of the Message Batches API, to Batchyard or any other server of it, with repeats where they are safe.
+
+The key goes to the base URL and nowhere else: redirects are not followed, and results are read below the base URL.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import quote
+
+import aiohttp
+
+from batchyard import __version__
+from batchyard.client import replies
+from batchyard.client.errors import BadReply, RefusedByServer, ServerError, Unreachable
+from batchyard.client.patience import Patience, may_be_repeated, pause
+from batchyard.client.replies import MessageBatch, Page
+
+VERSION = "2023-06-01"
+"""The anthropic-version that every server of this API takes."""
+
+LARGEST_REPLY = 64 * 2**20
+"""Bytes. A page of a thousand batches has less than one million."""
+
+_SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_UPLOAD = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+
+
+class Body(Protocol):
+    """The body of a create, written anew for each try and never held whole."""
+
+    size: int
+    problem: Exception | None
+    """Why writing stopped early, if it did: such a create is not repeated."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield exactly ``size`` bytes, or raise."""
+
+
+class Api:
+    """An asynchronous client; use it as a context manager. ``on_repeat`` hears of each failure that is tried again."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        patience: Patience | None = None,
+        on_repeat: Callable[[ServerError, float], None] = lambda _problem, _seconds: None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.patience = patience or Patience()
+        self._on_repeat = on_repeat
+        self._sleep = sleep
+        self._headers = {
+            "x-api-key": api_key,
+            "anthropic-version": VERSION,
+            "user-agent": f"batchyard/{__version__}",
+            "accept-encoding": "identity",
+        }
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers=self._headers, auto_decompress=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def create(self, body: Body, *, idempotency_key: str) -> MessageBatch:
+        """Create a batch. A server that knows idempotency keys makes one batch of any number of tries."""
+        headers = {"idempotency-key": idempotency_key}
+        return replies.batch(await self._call("POST", "", headers=headers, body=body))
+
+    async def retrieve(self, batch_id: str) -> MessageBatch:
+        """Return the batch as it is now."""
+        return replies.batch(await self._call("GET", _path(batch_id)))
+
+    async def page(self, *, limit: int = 20, after_id: str | None = None, before_id: str | None = None) -> Page:
+        """Return batches, newest first, older than ``after_id`` or newer than ``before_id``."""
+        query = {"limit": str(limit), "after_id": after_id, "before_id": before_id}
+        return replies.page(await self._call("GET", "", query={name: value for name, value in query.items() if value}))
+
+    async def cancel(self, batch_id: str) -> MessageBatch:
+        """Ask that nothing more of the batch be sent. Asking twice is allowed."""
+        return replies.batch(await self._call("POST", _path(batch_id, "/cancel")))
+
+    async def delete(self, batch_id: str) -> bytes:
+        """Delete an ended batch with its results; return the server's JSON."""
+        return await self._call("DELETE", _path(batch_id))
+
+    async def open_results(self, batch_id: str, *, start: int, etag: str | None) -> aiohttp.ClientResponse:
+        """Open the results from a byte on; the caller reads and closes. One try: the reader knows where it stands.
+
+        Status 206 means that the server begins there, 200 that it begins anew, 416 that nothing is left.
+        """
+        headers = {"accept": "application/x-jsonl"}
+        if start:
+            headers |= {"range": f"bytes={start}-"} | ({"if-range": etag} if etag else {})
+        response = await self._send("GET", _path(batch_id, "/results"), headers)
+        if response.status in (200, 206) or (start and response.status == 416):
+            return response
+        async with response:
+            raise await self._refusal(response)
+
+    async def wait(self, problem: ServerError, retry: int, waited: float) -> float:
+        """Wait before repeat number ``retry``; return the seconds waited in all. Raises the problem if that was it."""
+        headers = problem.headers if isinstance(problem, RefusedByServer) else {}
+        lasting = isinstance(problem, RefusedByServer) and not may_be_repeated(problem.status, headers)
+        seconds = pause(retry, headers, random.random(), datetime.now(UTC))  # noqa: S311 - spreads load, hides nothing
+        if lasting or isinstance(problem, BadReply) or seconds is None or self.patience.is_over(retry, waited):
+            raise problem
+        self._on_repeat(problem, seconds)
+        await self._sleep(seconds)
+        return waited + seconds
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+        body: Body | None = None,
+    ) -> bytes:
+        retry, waited = 0, 0.0
+        while True:
+            tried = {**(headers or {}), "x-stainless-retry-count": str(retry)}
+            try:
+                async with await self._send(method, path, tried, query=query, body=body) as response:
+                    if response.status == 200:
+                        return await self._read(response)
+                    raise await self._refusal(response)
+            except ServerError as problem:
+                if body is not None and body.problem is not None:
+                    raise body.problem from None
+                if isinstance(problem, RefusedByServer):
+                    problem.repeats = retry
+                waited = await self.wait(problem, retry, waited)
+            retry += 1
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str],
+        *,
+        query: dict[str, str] | None = None,
+        body: Body | None = None,
+    ) -> aiohttp.ClientResponse:
+        assert self._session is not None, "an Api is used inside `async with`"
+        if body is not None:
+            headers = headers | {"content-type": "application/json", "content-length": str(body.size)}
+        try:
+            return await self._session.request(
+                method,
+                f"{self.base_url}/v1/messages/batches{path}",
+                params=query,
+                headers=headers,
+                data=None if body is None else body.chunks(),
+                timeout=_SILENCE if body is None else _UPLOAD,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, OSError) as problem:  # TimeoutError is an OSError
+            raise self._unreachable(problem) from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        raw = bytearray()
+        try:
+            async for chunk in response.content.iter_chunked(2**16):
+                raw += chunk
+                if len(raw) > LARGEST_REPLY:
+                    raise BadReply("the server's answer is larger than any of this API")
+        except (aiohttp.ClientError, OSError) as problem:
+            raise self._unreachable(problem) from None
+        return bytes(raw)
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> ServerError:
+        if 300 <= response.status < 400:
+            return BadReply(f"the server redirects ({response.status}), which is not followed: give its real base URL")
+        return replies.refusal(response.status, await self._read(response), response.headers)
+
+    def _unreachable(self, problem: Exception) -> Unreachable:
+        return Unreachable(f"cannot reach {self.base_url}: {reason(problem)}")
+
+
+def reason(problem: Exception) -> str:
+    """Return why a connection failed, in few words."""
+    if isinstance(problem, TimeoutError):
+        return "no answer in time"
+    system = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
+    if isinstance(system, OSError) and system.errno and system.errno > 0:
+        return os.strerror(system.errno)
+    return str(system) or type(system).__name__
+
+
+def _path(batch_id: str, verb: str = "") -> str:
+    return f"/{quote(batch_id, safe='')}{verb}"

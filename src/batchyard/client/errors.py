@@ -1,0 +1,53 @@
+"""What can go wrong for a client: wrong use or input on our side, or a server that is away, refuses, or talks nonsense.
+
+Messages are for people and hold no key.
+"""
+
+from collections.abc import Mapping, Sequence
+
+
+class WrongUse(Exception):
+    """What was asked for cannot be done as it stands; nothing was sent. The message says what to change."""
+
+
+class BadInput(WrongUse):
+    """The input is wrong. ``problems`` are lines ``INPUT:17: what``; ``more`` counts those not kept."""
+
+    def __init__(self, problems: Sequence[str], more: int = 0) -> None:
+        super().__init__("\n".join([*problems, f"… and {more} more problems"] if more else problems))
+        self.problems = problems
+        self.more = more
+
+
+class ServerError(Exception):
+    """The server was of no use. Whatever it holds of ours, it goes on holding."""
+
+
+class Unreachable(ServerError):
+    """No answer: no connection, a cut one, or silence. What was sent may have taken effect."""
+
+
+class RefusedByServer(ServerError):
+    """The server answered with an error. ``headers`` may say whether and when to try again."""
+
+    def __init__(
+        self, status: int, kind: str, message: str, request_id: str | None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        told = f"{kind}: {message}" if kind else message
+        super().__init__(f"the server refused: {status} {told}" + (f" ({request_id})" if request_id else ""))
+        self.status = status
+        self.type = kind
+        self.message = message
+        self.request_id = request_id
+        self.headers = headers or {}
+        self.repeats = 0
+        """How often the call had failed before, in a way that may have taken effect."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the call took no effect for certain, an earlier try of it included."""
+        return 400 <= self.status < 500 and self.repeats == 0
+
+
+class BadReply(ServerError):
+    """The server answered with something that this API does not know."""

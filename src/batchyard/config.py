@@ -1,0 +1,265 @@
+"""Every setting, declared once: what it is called, how it is written, its default, and one sentence.
+
+Options, environment variables, keys of the file, the table in the docs and the checks all follow from ``Settings``.
+The command line beats the environment, the environment beats the file. Whatever is wrong is one ``ConfigError`` of
+one line.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchyard.kinds import (
+    DATABASE,
+    FILE,
+    FOLDER,
+    HOST,
+    HOSTS,
+    HTTP_URL,
+    NETWORKS,
+    OBJECTS,
+    RATE,
+    SHARE,
+    SWITCH,
+    VARIABLE,
+    Kind,
+    duration,
+    is_loopback,
+    one_of,
+    whole,
+)
+
+FILE_NAME = "batchyard.toml"
+BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
+BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
+NOT_YET = {
+    ("database", "postgres"): "the PostgreSQL store",
+    ("objects", ""): "the object store",
+    ("upstream_api", "chat-completions"): "the Chat Completions dialect",
+}
+"""(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
+
+_KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
+
+
+class ConfigError(Exception):
+    """A wrong option, variable, key or value. The message is one line that names it, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One setting as users meet it. ``default`` is text: as it would be written, or what happens without it."""
+
+    name: str
+    kind: Kind
+    default: str
+    sentence: str
+    is_option: bool
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return "BATCHYARD_" + self.name.upper()
+
+
+def check_http_url(label: str, text: str) -> str:
+    """Return the URL without a slash at its end; ``label`` is the option or variable that an error names."""
+    return str(_parse(HTTP_URL, f"{label} ", text))
+
+
+def is_local_url(url: str) -> bool:
+    """Whether the URL names this machine."""
+    return is_loopback(urlsplit(url).hostname or "")
+
+
+def _setting(kind: Kind, default: str, sentence: str, *, is_option: bool = False) -> Any:
+    return field(default=kind.parse(default), metadata={"declared": (kind, default, sentence, is_option)})
+
+
+def _option(kind: Kind, default: str, sentence: str) -> Any:
+    return _setting(kind, default, sentence, is_option=True)
+
+
+def _absent(kind: Kind, without: str, sentence: str) -> Any:
+    """Declare an option whose default is to be absent; ``without`` says what happens then."""
+    return field(default=None, metadata={"declared": (kind, without, sentence, True)})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a server is told. The defaults are safe on a laptop; what is secret has no option and no repr."""
+
+    host: str = _option(HOST, "127.0.0.1", "Address to listen on.")
+    port: int = _option(whole(0, 65535), "8787", "Port to listen on; 0 takes a free one.")
+    data: Path = _option(FOLDER, "./batchyard-data", "Folder of the embedded store: database, bodies, results.")
+    database: str | None = _absent(DATABASE, "SQLite in the data folder", "Database of batches and keys.")
+    objects: str | None = _absent(OBJECTS, "files in the data folder", "Object store of bodies and results.")
+    upstream: str | None = _absent(HTTP_URL, "the built-in simulator", "Model server that requests are sent to.")
+    upstream_api: str = _option(one_of("messages", "chat-completions"), "messages", "Dialect of the model server.")
+    upstream_key_env: str | None = _absent(VARIABLE, "no key", "Environment variable with the model server's key.")
+    concurrency: int = _option(whole(1, 100_000), "64", "Most requests in flight there, over all our processes.")
+    public_url: str | None = _absent(HTTP_URL, "from address and Host", "What results_url begins with.")
+    config: Path | None = _absent(FILE, f"{FILE_NAME} if there", "File of settings.")
+    compat_fixtures: bool = _option(SWITCH, "false", "Serve the fixtures that the official SDKs' own tests need.")
+    expires_after: timedelta = _setting(duration("1s", "29d"), "24h", "Time from a batch's creation to its expiry.")
+    retain_results_for: timedelta = _setting(duration("1s", "3650d"), "29d", "Time from creation that results stay.")
+    max_requests: int = _setting(whole(1, 1_000_000), "100000", "Most requests in a batch.")
+    max_body_bytes: int = _setting(whole(1024, 2**34), "268435456", "Most bytes in the body of a create.")
+    drain_timeout: timedelta = _setting(duration("0s", "1d"), "600s", "Time that calls in flight get at a stop.")
+    lease: timedelta = _setting(duration("500ms", "1h"), "30s", "Silence after which a dispatcher counts as dead.")
+    retry_defence: bool = _setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")
+    trusted_proxies: tuple[str, ...] = _setting(NETWORKS, "127.0.0.1,::1", "Whose X-Forwarded headers are believed.")
+    allowed_hosts: tuple[str, ...] = _setting(HOSTS, "", "Host names to answer to, besides those known anyway.")
+    simulator_latency: timedelta = _setting(duration("0s", "1h"), "50ms", "Time the simulator takes for an answer.")
+    simulator_jitter: float = _setting(SHARE, "0", "Share of it by which it varies, request by request.")
+    simulator_tokens_per_second: float = _setting(RATE, "0", "Tokens a second the simulator writes; 0: all at once.")
+    simulator_capacity: int = _setting(whole(0, 1_000_000), "0", "Calls it takes at a time, 429 beyond; 0: any.")
+    upstream_key: str | None = field(default=None, repr=False)
+    bootstrap_key: str | None = field(default=None, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return is_loopback(self.host)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every name that may stand in Host, in lower case, without port; ``*`` among them allows any."""
+        public = urlsplit(self.public_url or "").hostname or "localhost"
+        return frozenset(
+            name.lower() for name in ("localhost", "127.0.0.1", "::1", self.host, public, *self.allowed_hosts)
+        )
+
+
+DECLARED = {f.name: Declared(f.name, *f.metadata["declared"]) for f in fields(Settings) if f.metadata}
+"""Every setting by name, in the order of the docs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A value as somebody wrote it; ``label`` is what stood before it."""
+
+    label: str
+    text: str
+
+
+def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -> Settings:
+    """Return the settings that options (name to text), environment and file make together.
+
+    Where nobody names a file, it is ``batchyard.toml`` in the folder, if there. A wrong value is refused even where
+    a stronger source overrules it.
+    """
+    spoken = {name: _Given(f"{DECLARED[name].option} ", text) for name, text in options.items()}
+    layers = [_from_environment(environ), spoken]
+    named = spoken.get("config") or layers[0].get("config")
+    file = _value("config", named) if named else folder / FILE_NAME
+    has_file = named is not None or file.exists()
+    if has_file:
+        layers.insert(0, _from_file(file))
+    values: dict[str, Any] = {}
+    given: dict[str, _Given] = {}
+    for layer in layers:
+        values |= {name: _value(name, one) for name, one in layer.items()}
+        given |= layer
+    values["config"] = file if has_file else None
+    for (name, begins), needed in NOT_YET.items():
+        if name in given and given[name].text.startswith(begins):
+            shown = DECLARED[name].kind.show(given[name].text)
+            raise ConfigError(f"{given[name].label}{shown}: needs {needed}, which is not in this version")
+    return Settings(**values, upstream_key=_upstream_key(given, environ), bootstrap_key=_bootstrap_key(environ))
+
+
+def _value(name: str, given: _Given) -> Any:
+    kind = DECLARED[name].kind
+    if not given.text and kind.toml is not list:
+        raise ConfigError(f"{given.label.rstrip(' =')} is empty: it must be {kind.wants}, or left out")
+    return _parse(kind, given.label, given.text)
+
+
+def _parse(kind: Kind, label: str, text: str) -> Any:
+    try:
+        return kind.parse(text)
+    except (ValueError, KeyError):
+        raise ConfigError(f"{label}{kind.show(text)[:120]}: must be {kind.wants}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
+    known = {declared.variable: name for name, declared in DECLARED.items()}
+    secrets = (BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE)
+    given = {}
+    for variable, text in environ.items():
+        # Kubernetes sets these for a service named "batchyard", BATCHYARD_PORT=tcp://10.0.0.1:8787 among them.
+        foreign = _KUBERNETES.match(variable) or (variable == "BATCHYARD_PORT" and text.startswith("tcp://"))
+        if foreign or not variable.startswith("BATCHYARD_") or variable in secrets:
+            continue
+        if variable not in known:
+            raise ConfigError(f"unknown environment variable {variable}{_did_you_mean(variable, [*known, *secrets])}")
+        given[known[variable]] = _Given(f"{variable}=", text)
+    return given
+
+
+def _from_file(file: Path) -> dict[str, _Given]:
+    try:
+        tree = tomllib.loads(file.read_text("utf-8-sig"))
+    except OSError as problem:
+        raise ConfigError(f"{file}: cannot be read: {problem.strerror}") from None
+    except ValueError as problem:  # not TOML, or not UTF-8
+        raise ConfigError(f"{file}: not a TOML file: {str(problem).splitlines()[0]}") from None
+    known = [name for name in DECLARED if name != "config"]
+    for key in tree:
+        if key not in known:
+            raise ConfigError(f"{file}: unknown key {key!r}{_did_you_mean(key, known)}")
+    return {key: _Given(f"{file}: {key} = ", _text(file, key, value)) for key, value in tree.items()}
+
+
+def _text(file: Path, key: str, value: object) -> str:
+    kind = DECLARED[key].kind
+    if kind.toml is list and isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    allowed = (int, float) if kind.toml is float else kind.toml
+    if isinstance(value, allowed) and isinstance(value, bool) == (kind.toml is bool):
+        return str(value).lower() if kind.toml is bool else str(value)
+    raise ConfigError(f"{file}: {key} has the wrong type ({type(value).__name__}): must be {kind.wants}")
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "; docs/configuration.md lists what there is"
+
+
+def _upstream_key(given: Mapping[str, _Given], environ: Mapping[str, str]) -> str | None:
+    named = given.get("upstream_key_env")
+    if named is None:
+        return None
+    if "upstream" not in given:
+        raise ConfigError(f"{named.label}{named.text!r}: needs an upstream to send the key to")
+    return _secret(environ.get(named.text, ""), f"{named.label}{named.text!r}: the environment variable")
+
+
+def _bootstrap_key(environ: Mapping[str, str]) -> str | None:
+    key, name = environ.get(BOOTSTRAP_KEY), environ.get(BOOTSTRAP_KEY_FILE)
+    if key is not None and name is not None:
+        raise ConfigError(f"{BOOTSTRAP_KEY} and {BOOTSTRAP_KEY_FILE} are both set: unset one")
+    if name is not None:
+        try:
+            return _secret(Path(name).read_text("utf-8"), f"{BOOTSTRAP_KEY_FILE}={name!r}: the file")
+        except (OSError, ValueError) as problem:
+            reason = getattr(problem, "strerror", None) or "not a text file"
+            raise ConfigError(f"{BOOTSTRAP_KEY_FILE}={name!r}: cannot be read: {reason}") from None
+    return None if key is None else _secret(key, BOOTSTRAP_KEY)
+
+
+def _secret(text: str, holder: str) -> str:
+    """Return a key that can stand in a header, or say who holds a wrong one, never what it is."""
+    if not re.fullmatch(r"[\x21-\x7e]{1,4096}", text.strip()):
+        raise ConfigError(f"{holder} must hold a key: printable ASCII without spaces")
+    return text.strip()

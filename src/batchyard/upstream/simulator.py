@@ -1,0 +1,125 @@
+"""An upstream without a model: deterministic answers to build and test pipelines against.
+
+    check params ──> read prompt and markers ──> compose ──> wait ──> Message
+
+The same params give the same answer, in every process; only cache tokens and failures that a marker asks for a number
+of times depend on what came before. It fetches nothing, and says in each answer that it is simulated.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from batchyard.domain.outcome import Answered, Failed, NotStarted, Outcome, Refused
+from batchyard.domain.params import Params, check_count, check_params
+from batchyard.domain.result import RequestError
+from batchyard.ports import Call
+from batchyard.upstream.simulated_dice import Dice
+from batchyard.upstream.simulated_markers import WrongMarker
+from batchyard.upstream.simulated_message import CannotSimulate, Input, compose, message
+from batchyard.upstream.simulated_prompt import Prompt, read_prompt
+from batchyard.upstream.simulated_tokens import count_members
+
+_MOST_REMEMBERED = 10_000
+_NOT_STARTED = {"rate_limit_error": 1.0, "overloaded_error": None}
+"""What the service says before it begins to work, and the seconds that it asks to wait."""
+_FAILED = frozenset({"api_error", "timeout_error"})
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """``latency`` is seconds an answer takes, ``jitter`` the share of it by which it varies, ``tokens_per_second`` what
+    more output adds (0: nothing), ``capacity`` the most in flight before a 429 (0: no limit); ``seed`` changes the
+    words."""
+
+    latency: float = 0.05
+    jitter: float = 0.0
+    tokens_per_second: float = 0.0
+    capacity: int = 0
+    seed: int = 0
+
+
+class Simulator:
+    """Implements ``Upstream``; ``now`` is monotonic seconds, for the prompt cache."""
+
+    def __init__(self, settings: SimulatorSettings, *, now: Callable[[], float]) -> None:
+        self._settings = settings
+        self._now = now
+        self._in_flight = 0
+        self._failed: dict[bytes, int] = {}
+        self._encoder = msgspec.json.Encoder()
+
+    async def attempt(self, call: Call) -> Outcome:
+        """Answer the call as the settings and its markers say."""
+        if 0 < self._settings.capacity <= self._in_flight:
+            error = RequestError(
+                "rate_limit_error", f"The simulator's capacity of {self._settings.capacity} is used up"
+            )
+            return NotStarted(error, 1.0)
+        self._in_flight += 1
+        try:
+            return await self._answer(call)
+        finally:
+            self._in_flight -= 1
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def count_tokens(self, raw: bytes, version: str, betas: tuple[str, ...]) -> int | RequestError:
+        """Return how many input tokens the body of a count is, or why it is wrong."""
+        judged = check_count(raw, version=version, betas=betas)
+        return judged if isinstance(judged, RequestError) else count_members(judged.members, {})
+
+    async def _answer(self, call: Call) -> Outcome:
+        judged = check_params(call.params, version=call.version, betas=call.betas, batched=call.batched)
+        if isinstance(judged, RequestError):
+            await asyncio.sleep(0)
+            return Refused(judged)
+        try:
+            prompt = read_prompt(judged, Dice(call.params, seed=self._settings.seed))
+            error = self._wished_error(prompt)
+            if error is not None:
+                await asyncio.sleep(self._seconds(prompt, 0))
+                return error
+            return await self._answer_well(prompt, judged, call)
+        except (WrongMarker, CannotSimulate) as wrong:
+            await asyncio.sleep(0)
+            return Refused(RequestError("invalid_request_error", str(wrong)))
+
+    async def _answer_well(self, prompt: Prompt, params: Params, call: Call) -> Answered:
+        ended = compose(prompt)
+        given = Input(count_members(params.members, {}))
+        answer = self._encoder.encode(message(prompt, ended, given, batched=call.batched))
+        await asyncio.sleep(self._seconds(prompt, ended.output_tokens))
+        return Answered(answer, given.tokens, ended.output_tokens)
+
+    def _wished_error(self, prompt: Prompt) -> Outcome | None:
+        """Return how this attempt fails where a marker asks for it: for good, or the first times only."""
+        kind = prompt.wishes.error
+        if kind is None:
+            return None
+        error = RequestError(
+            kind, "A marker in the request asked the simulator for this error.", prompt.dice.simulated_id("workerreq_")
+        )
+        if prompt.wishes.error_times is None:
+            return Refused(error)
+        failed = self._failed.pop(prompt.dice.digest, 0)
+        if failed >= prompt.wishes.error_times:
+            return None
+        while len(self._failed) >= _MOST_REMEMBERED:
+            self._failed.pop(next(iter(self._failed)))
+        self._failed[prompt.dice.digest] = failed + 1
+        if kind in _NOT_STARTED:
+            return NotStarted(error, _NOT_STARTED[kind])
+        return Failed(error) if kind in _FAILED else Refused(error)
+
+    def _seconds(self, prompt: Prompt, output_tokens: int) -> float:
+        settings = self._settings
+        seconds = settings.latency if prompt.wishes.latency is None else prompt.wishes.latency
+        if settings.jitter:
+            seconds *= 1.0 + settings.jitter * (prompt.dice.roll(2001) - 1000) / 1000
+        if settings.tokens_per_second:
+            seconds += output_tokens / settings.tokens_per_second
+        return max(seconds, 0.0)

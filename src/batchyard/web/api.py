@@ -1,0 +1,137 @@
+"""The API as one ASGI application: routes, who may call, and what becomes of everything that goes wrong.
+
+    path ──> host ──> key ──> method ──> version ──> handler ──> answer
+
+Nothing about a batch is looked at before the key is known, and no byte of a body is read.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
+from batchyard.domain.events import BugFound, Emit
+from batchyard.ports import Batches, Blobs, Clock, Keys
+from batchyard.web import auth
+from batchyard.web.batches import BatchCalls
+from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
+from batchyard.web.creates import Creates
+from batchyard.web.health import Health
+from batchyard.web.hosts import Hosts
+from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
+from batchyard.web.results import Results
+from batchyard.web.settings import WebSettings
+
+Handler = Callable[[ApiCall], Awaitable[Sendable]]
+Methods = dict[str, Handler]
+
+
+def build_api(
+    *,
+    batches: Batches,
+    blobs: Blobs,
+    keys: Keys,
+    clock: Clock,
+    emit: Emit,
+    settings: WebSettings,
+    not_ready: Callable[[], str] = lambda: "",
+    metrics: Callable[[], bytes] | None = None,
+) -> ASGIApp:
+    """Return the application. ``not_ready`` says why no batch can be taken now, or ""; ``metrics`` renders them."""
+    hosts = Hosts(settings)
+    return Api(
+        keys,
+        emit,
+        hosts,
+        Health(hosts, not_ready, metrics),
+        BatchCalls(batches, blobs, clock, emit),
+        Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready),
+        Results(batches, blobs, emit, settings),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The ASGI callable."""
+
+    keys: Keys
+    emit: Emit
+    hosts: Hosts
+    health: Health
+    batches: BatchCalls
+    creates: Creates
+    results: Results
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise Cut
+        call = ApiCall(scope, receive, send)
+        try:
+            answer = await self._answer(call)
+            await answer.send(call)
+        except ClientGone:
+            return
+        except Cut:
+            raise
+        except Exception as bug:
+            self.emit(BugFound(f"{call.method} {call.scope['path'][:200]}", bug))
+            if call.answered:
+                raise Cut from bug
+            await server_error(call.request_id).send(call)
+
+    async def _answer(self, call: ApiCall) -> Sendable:
+        """Return the answer; what a caller can act on is one, what nobody expected is raised."""
+        try:
+            return await self._routed(call)
+        except StoreUnavailable as error:
+            return refusal(unavailable(error), call.request_id)
+        except BatchyardError as error:
+            return refusal(error, call.request_id)
+
+    async def _routed(self, call: ApiCall) -> Sendable:
+        segments = path_segments(call.scope)
+        probe = self.health.route(segments)
+        if probe is not None:
+            return await _handler(probe, call)(call)
+        methods = self._methods(segments)
+        call.base_url = self.hosts.base_url(call)
+        if methods is None:
+            raise NotFound("Not found: there is nothing at this path.")
+        principal = await auth.authenticate(self.keys, call.headers)
+        call.workspace, call.caller = principal.workspace, principal.caller
+        call.scope.setdefault("state", {})[KNOWN_CALLER] = True
+        handler = _handler(methods, call)
+        call.version = auth.version(call.headers)
+        return await handler(call)
+
+    def _methods(self, segments: list[str]) -> Methods | None:
+        """Return what can be done at the path."""
+        match segments:
+            case ["v1", "messages", "batches"]:
+                return {"GET": self.batches.page, "POST": self.creates.create}
+            case ["v1", "messages", "batches", batch_id] if batch_id:
+                return {
+                    "GET": lambda call: self.batches.retrieve(call, batch_id),
+                    "DELETE": lambda call: self.batches.delete(call, batch_id),
+                }
+            case ["v1", "messages", "batches", batch_id, "cancel"] if batch_id:
+                return {"POST": lambda call: self.batches.cancel(call, batch_id)}
+            case ["v1", "messages", "batches", batch_id, "results"] if batch_id:
+                return {"GET": lambda call: self.results.results(call, batch_id)}
+        return None
+
+
+def path_segments(scope: Scope) -> list[str]:
+    """Return the path's segments, split before they are decoded: an encoded slash is part of an id, not a border."""
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    return [unquote(segment) for segment in raw.decode("latin-1").partition("?")[0].split("/")[1:]]
+
+
+def _handler(methods: Methods, call: ApiCall) -> Handler:
+    handler = methods.get("GET" if call.method == "HEAD" else call.method)
+    if handler is None:
+        allowed = ", ".join(sorted(methods | ({"HEAD": methods["GET"]} if "GET" in methods else {})))
+        raise Refusal(405, f"Method {call.method} is not allowed here, use {allowed}.", [("allow", allowed)])
+    return handler

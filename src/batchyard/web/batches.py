@@ -1,0 +1,85 @@
+"""Retrieve, list, cancel and delete."""
+
+import re
+from contextlib import suppress
+
+from batchyard import wire
+from batchyard.domain.batch import Batch
+from batchyard.domain.errors import InvalidRequest, NotFound, StoreUnavailable
+from batchyard.domain.events import BatchDeleted, CancelAsked, Emit
+from batchyard.domain.ids import is_batch_id
+from batchyard.ports import Batches, Blobs, Clock
+from batchyard.web.calls import Answer, ApiCall
+
+DEFAULT_LIMIT = 20
+MOST_BATCHES = 1000
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+
+
+class BatchCalls:
+    """What is said about, and done to, batches that exist."""
+
+    def __init__(self, batches: Batches, blobs: Blobs, clock: Clock, emit: Emit) -> None:
+        self._batches = batches
+        self._blobs = blobs
+        self._clock = clock
+        self._emit = emit
+
+    async def retrieve(self, call: ApiCall, batch_id: str) -> Answer:
+        batch = await self._batches.get(call.workspace, known_form(batch_id))
+        return Answer(wire.batch_json(batch, call.base_url))
+
+    async def page(self, call: ApiCall) -> Answer:
+        page = await self._batches.page(
+            call.workspace, after=_cursor(call, "after_id"), before=_cursor(call, "before_id"), limit=_limit(call)
+        )
+        return Answer(wire.page_json(page.batches, call.base_url, has_more=page.has_more))
+
+    async def cancel(self, call: ApiCall, batch_id: str) -> Answer:
+        now = self._clock.now()
+        batch = await self._batches.cancel(call.workspace, known_form(batch_id), now)
+        if batch.cancel_initiated_at == now:
+            self._emit(CancelAsked(batch.id, batch.workspace))
+        return Answer(wire.batch_json(batch, call.base_url))
+
+    async def delete(self, call: ApiCall, batch_id: str) -> Answer:
+        batch = await self._batches.delete(call.workspace, known_form(batch_id))
+        self._emit(BatchDeleted(batch.id, batch.workspace))
+        for name in _blobs_of(batch):
+            with suppress(StoreUnavailable):  # the batch is gone all the same; the file is swept by its age
+                await self._blobs.delete(name)
+        return Answer(wire.deleted_json(batch.id))
+
+
+def known_form(batch_id: str) -> str:
+    """Return the id if it may be one; else say the same as of an unknown one."""
+    if not is_batch_id(batch_id):
+        raise NotFound(f"Message Batch {batch_id[:100]} not found.")
+    return batch_id
+
+
+def _blobs_of(batch: Batch) -> list[str]:
+    sealed = batch.sealed
+    return [batch.body, *([sealed.results, sealed.index, sealed.ledger] if sealed else [])]
+
+
+def _limit(call: ApiCall) -> int:
+    text = call.query("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not _INTEGER.match(text):
+        raise InvalidRequest("limit: Input should be a valid integer, unable to parse string as an integer")
+    if text.startswith("-") or not text.lstrip("+0"):
+        raise InvalidRequest("limit: Input should be greater than or equal to 1")
+    digits = text.lstrip("+0")
+    if len(digits) > 4 or int(digits) > MOST_BATCHES:
+        raise InvalidRequest(f"limit: Input should be less than or equal to {MOST_BATCHES}")
+    return int(digits)
+
+
+def _cursor(call: ApiCall, name: str) -> str | None:
+    """Return a cursor, which is a position and need not exist."""
+    cursor = call.query(name)
+    if cursor is not None and not is_batch_id(cursor):
+        raise InvalidRequest(f"{name}: Input should be the id of a Message Batch")
+    return cursor

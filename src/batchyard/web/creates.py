@@ -1,0 +1,161 @@
+"""Create: the body streams through intake into a blob, then one transaction makes the batch.
+
+head ──> intake ──> blob, synced ──> store.create ──> 200
+           └── refused, or the client left: the blob goes, nothing was made
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+from batchyard import wire
+from batchyard.domain.batch import Batch
+from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable, TooLarge
+from batchyard.domain.events import BatchCreated, Emit
+from batchyard.domain.request import Origin
+from batchyard.intake.body import Intake, Limits
+from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
+from batchyard.web import auth
+from batchyard.web.calls import Answer, ApiCall
+from batchyard.web.protocol import ClientGone
+from batchyard.web.settings import WebSettings
+
+PORTION = 512 * 1024
+"""Bytes given to intake at once: some milliseconds of the event loop."""
+LONGEST_IDEMPOTENCY_KEY = 255
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Creates:
+    """``POST /v1/messages/batches``."""
+
+    def __init__(
+        self,
+        *,
+        batches: Batches,
+        blobs: Blobs,
+        clock: Clock,
+        emit: Emit,
+        settings: WebSettings,
+        not_ready: Callable[[], str],
+    ) -> None:
+        self._batches = batches
+        self._blobs = blobs
+        self._clock = clock
+        self._emit = emit
+        self._settings = settings
+        self._not_ready = not_ready
+        self._limits = Limits(settings.max_requests, settings.max_body_bytes, settings.max_request_bytes)
+        self._commits: set[asyncio.Task[Batch]] = set()
+
+    async def create(self, call: ApiCall) -> Answer:
+        """Answer with the batch once it is durable. Whatever fails before leaves nothing behind."""
+        began_at = self._clock.now()
+        reason = self._not_ready()
+        if reason:
+            raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
+        self._check_head(call)
+        key = _idempotency_key(call)
+        intake = Intake(self._limits)
+        writer = self._blobs.writer("body")
+        try:
+            await self._take_body(call, intake, writer)
+            await _unless_gone(call, writer)
+        except BaseException:
+            await self._discard(writer)
+            raise
+        origin = Origin(
+            caller=call.caller,
+            body_sha256=intake.body_sha256,
+            began_at=(began_at - _EPOCH) // timedelta(microseconds=1),
+            retry=_retry_count(call),
+            idempotency_key=key,
+        )
+        batch = await self._commit(call, intake, writer, origin)
+        return Answer(wire.batch_json(batch, call.base_url))
+
+    def _check_head(self, call: ApiCall) -> None:
+        encoding = call.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ("", "identity"):
+            raise InvalidRequest("content-encoding: compressed request bodies are not supported.")
+        if call.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+            raise InvalidRequest("transfer-encoding: only `chunked` is supported.")
+        length = call.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._settings.max_body_bytes:
+            raise TooLarge(f"Request exceeds the maximum size of {self._settings.max_body_bytes} bytes.")
+
+    async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter) -> None:
+        window = bytearray()
+        more = True
+        while more:
+            message = await call.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            more = message.get("more_body", False)
+            window += message.get("body", b"")
+            while len(window) >= PORTION or (window and not more):
+                pieces = intake.feed(bytes(window[:PORTION]))
+                del window[:PORTION]
+                await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
+        pieces = intake.finish()
+        if pieces:
+            await writer.write(b"".join(pieces))
+
+    async def _commit(self, call: ApiCall, intake: Intake, writer: BlobWriter, origin: Origin) -> Batch:
+        now = self._clock.now()
+        new = NewBatch(
+            workspace=call.workspace,
+            created_at=now,
+            expires_at=now + self._settings.expires_after,
+            version=call.version,
+            betas=auth.betas(call.headers),
+            body=writer.name,
+        )
+        creating = asyncio.create_task(
+            self._batches.create(new, intake.drafts, origin, defend=self._settings.retry_defence), name="create"
+        )
+        self._commits.add(creating)
+        creating.add_done_callback(self._commits.discard)
+        try:
+            # A stop must not cancel a commit; if one comes here the body stays, for the batch may come to be.
+            batch = await asyncio.shield(creating)
+        except Exception:
+            await self._discard(writer)
+            raise
+        if batch.body == new.body:
+            self._emit(BatchCreated(batch.id, batch.workspace, len(intake.drafts)))
+        else:
+            await self._discard(writer)  # this create repeats an earlier one, and gets its batch
+        return batch
+
+    async def _discard(self, writer: BlobWriter) -> None:
+        with suppress(StoreUnavailable):  # what cannot be deleted now is swept by its age
+            await writer.abort()
+            await self._blobs.delete(writer.name)
+
+
+async def _unless_gone(call: ApiCall, writer: BlobWriter) -> None:
+    """Make the body durable; raise ``ClientGone`` if nobody waits for the batch any more: it would be made twice."""
+    leaving = asyncio.ensure_future(call.receive())
+    try:
+        await writer.finish()
+        await asyncio.sleep(0)
+        if leaving.done() and leaving.result()["type"] == "http.disconnect":
+            raise ClientGone
+    finally:
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+
+
+def _retry_count(call: ApiCall) -> int:
+    """Return the SDK's count of earlier tries; anything that is no number is none."""
+    text = call.headers.get("x-stainless-retry-count", "").strip()
+    return min(int(text), 1000) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
+
+
+def _idempotency_key(call: ApiCall) -> str | None:
+    key = call.headers.get("idempotency-key", "").strip()
+    if len(key) > LONGEST_IDEMPOTENCY_KEY:
+        raise InvalidRequest(f"idempotency-key: at most {LONGEST_IDEMPOTENCY_KEY} characters are allowed.")
+    return key or None

@@ -1,0 +1,48 @@
+"""What operators and their machines ask: does it live, can it take batches, its metrics. No key is needed."""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from batchyard.domain.errors import Forbidden, NotFound
+from batchyard.web.calls import Answer, ApiCall, Sendable
+from batchyard.web.hosts import Hosts
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Health:
+    """``/healthz``, ``/readyz`` and ``/metrics``. Probes come under any host name; metrics are for this machine."""
+
+    def __init__(self, hosts: Hosts, not_ready: Callable[[], str], metrics: Callable[[], bytes] | None) -> None:
+        self._hosts = hosts
+        self._not_ready = not_ready
+        self._metrics = metrics
+
+    def route(self, segments: list[str]) -> dict[str, Callable[[ApiCall], Awaitable[Sendable]]] | None:
+        """Return what can be done at the path, or None where it is none of ours."""
+        match segments:
+            case ["healthz"]:
+                return {"GET": self._live}
+            case ["readyz"]:
+                return {"GET": self._ready}
+            case ["metrics"]:
+                return {"GET": self._render}
+        return None
+
+    async def _live(self, _: ApiCall) -> Answer:
+        return Answer(b'{"status":"ok"}')
+
+    async def _ready(self, _: ApiCall) -> Answer:
+        reason = self._not_ready()
+        if reason:
+            return Answer(msgspec.json.encode({"status": "not ready", "reason": reason}), 503)
+        return Answer(b'{"status":"ready"}')
+
+    async def _render(self, call: ApiCall) -> Answer:
+        self._hosts.base_url(call)  # refuses a foreign name: a browser page could read them through one
+        if self._metrics is None:
+            raise NotFound("Not found: there is nothing at this path.")
+        if not self._hosts.is_local(call):
+            raise Forbidden("Metrics are open to this machine only.")
+        return Answer(self._metrics(), media_type=PROMETHEUS)

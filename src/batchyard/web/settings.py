@@ -1,0 +1,24 @@
+"""What the web layer can be told."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """``allowed_hosts`` are names beside loopback and the public URL's host; ``*`` allows any.
+
+    ``trusted_proxies`` are addresses or networks whose ``X-Forwarded-*`` headers are believed. A running download
+    looks every ``recheck_seconds`` whether its batch is still there.
+    """
+
+    public_url: str | None = None
+    allowed_hosts: frozenset[str] = frozenset()
+    trusted_proxies: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    expires_after: timedelta = timedelta(hours=24)
+    max_requests: int = 100_000
+    max_body_bytes: int = 256 * 1024 * 1024
+    max_request_bytes: int = 32 * 1024 * 1024
+    retry_defence: bool = True
+    recheck_seconds: float = 10.0
+    read_bytes: int = 512 * 1024
