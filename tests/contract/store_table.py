@@ -27,5 +27,5 @@ STORES: dict[str, StoreFactory] = {
     "sqlite": sqlite,
 }
 
-SURVIVE_CLOSE: set[str] = set()
+SURVIVE_CLOSE: set[str] = {"sqlite"}
 """Names of stores that, closed and opened on the same folder again, know everything they knew."""

@@ -6,7 +6,7 @@ A database appears under its name whole or not at all: it is made under another 
 import os
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
@@ -20,6 +20,8 @@ APPLICATION_ID = 0x42594152  # "BYAR"
 CHECKSUM_VFS = "cksmvfs"
 CHECKSUM_BYTES = 8
 """Bytes at the end of each page that SQLite's checksum VFS wants for itself, no more and no fewer."""
+LARGEST_CHECKED = 1024**3
+"""A larger file is not read through at each start, which would take seconds: its pages are checked as they are used."""
 BUSY_MILLISECONDS = 5000
 """Nobody but us writes; a foreign tool that holds the database longer than this is an outage."""
 
@@ -170,6 +172,8 @@ def open_writer(path: Path, vfs: str | None) -> apsw.Connection:
         check(version, str(path))  # again: the header may be older than the WAL
         _check_pages(connection, path)
         configure(connection, WRITER)
+        if connection.open_vfs == CHECKSUM_VFS and connection.reserve_bytes() == CHECKSUM_BYTES:
+            configure(connection, {"checksum_verification": "1"})
         migrate(connection)
         connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     except BaseException:
@@ -204,7 +208,9 @@ def configure(connection: apsw.Connection, pragmas: Mapping[str, int | str]) -> 
 
 
 def _check_pages(connection: apsw.Connection, path: Path) -> None:
-    """Read every page once: structure, and checksums where it has them."""
+    """Read every page once: structure, and checksums where it has them. About 2 ms for each MB."""
+    if path.stat().st_size > LARGEST_CHECKED:
+        return
     found = connection.pragma("quick_check", 1)
     if found != "ok":
         raise DataRefused(f"{path} is damaged ({str(found).splitlines()[-1]}); restore the newest backup.")
@@ -216,10 +222,3 @@ def _sync(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def forget_new(folder: Path) -> None:
-    """Remove what a failed ``make`` left."""
-    for leftover in folder.glob(f"{NAME}.new*"):
-        with suppress(OSError):
-            leftover.unlink()

@@ -72,8 +72,8 @@ def _rows(connection: apsw.Connection, first: int, last: int) -> Sequence[_Row]:
     return _decode_rows(
         connection.execute(
             "select json_group_array(json_array(id, custom_id, state, attempt, paid, deaths, arrival, length(packed),"
-            " outcome, started_at, ended_at, reason) order by id) from requests left join results on request = id"
-            " where id between ? and ?",
+            " outcome, started_at, ended_at, reason)) from (select * from requests left join results on request = id"
+            " where id between ? and ? order by id)",
             (first, last),
         ).get
     )
@@ -91,8 +91,8 @@ def _few_enough(rows: Sequence[_Row]) -> Sequence[_Row]:
 def _results(connection: apsw.Connection, rows: Sequence[_Row], first: int, last: int) -> dict[int, bytes]:
     """Return what the results are packed as, by request: read in one step, as one blob, and cut."""
     joined = connection.execute(
-        "select cast(coalesce(group_concat(packed, '' order by request), '') as blob) from results"
-        " where request between ? and ?",
+        "select cast(coalesce(group_concat(packed, ''), '') as blob) from"
+        " (select packed from results where request between ? and ? order by request)",
         (first, last),
     ).get
     packed: dict[int, bytes] = {}

@@ -61,7 +61,7 @@ class Writer:
         self._checkpoint_at = CHECKPOINT_PAGES
         self._wipe_by: float | None = None
         connection.set_wal_hook(self._note_pages)
-        self._thread = threading.Thread(target=self._live, name="batchyard-writer")
+        self._thread = threading.Thread(target=self._live, name="batchyard-writer", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
