@@ -256,8 +256,8 @@ class Connection(HttpToolsProtocol):
 
     def _answer_is_stuck(self, now: float) -> bool:
         pending = self.transport.get_write_buffer_size() + unsent_bytes(self.transport)
-        accepted = self._written - pending
-        if pending == 0 or accepted > self._accepted:
+        accepted = self._written - pending  # heads are not counted: what matters is that it changes
+        if pending == 0 or accepted != self._accepted:
             self._accepted, self._accepted_at = accepted, now
         return now > self._accepted_at + self._deadlines.answer_seconds
 
