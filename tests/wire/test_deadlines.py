@@ -212,7 +212,7 @@ def test_an_answer_is_cut_after_thirty_seconds_without_a_byte_taken() -> None:
             line.pipe.take(1)
 
         assert not await line.overdue_after(30)
-        assert await line.overdue_after(1)
+        assert await line.overdue_after(2)
 
     run_virtual(scenario())
 
