@@ -50,8 +50,8 @@ def call(server: FakeApi, work: Callable[[Api], Awaitable[T]], *, naps: Naps | N
     return asyncio.run(go())
 
 
-def with_batch(count: int = 3, **options: bool) -> FakeApi:
-    server = FakeApi(**options)
+def with_batch(count: int = 3, *, ranges: bool = True, backwards: bool = False) -> FakeApi:
+    server = FakeApi(ranges=ranges, backwards=backwards)
     requests: list[dict[str, object]] = [{"custom_id": f"r{number}", "params": {}} for number in range(count)]
     server.batches[BATCH] = FakeBatch(BATCH, requests, 0)
     return server
