@@ -160,6 +160,7 @@ def test_a_connection_whose_request_is_not_all_written_is_not_used_again() -> No
     [
         head(headers=[("x", "y" * 600)]),
         head(headers=[("x", "y")] * 200),
+        whole(headers=[("x", "y" * 600)]),
         b"HTTP/1.1 200 OK\r\nx: " + b"y" * 600,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 30,
         head(headers=[("content-length", "2001")]),
