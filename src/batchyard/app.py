@@ -26,9 +26,11 @@ from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.domain.events import BatchCreated, BugFound, CancelAsked, Event, LeasesReclaimed
+from batchyard.domain.params_pass import refuse
 from batchyard.observe import Log, LogHandler, Metrics, Observer
 from batchyard.ports import Clock, Keys, Store, Upstream
 from batchyard.store.sqlite import SqliteStore
+from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.web.api import build_api
@@ -222,7 +224,8 @@ class App:
 def _upstream(settings: Settings, clock: Clock) -> Upstream:
     if settings.upstream is not None:
         try:
-            return MessagesUpstream(settings.upstream, settings.upstream_key, now=clock.now)
+            upstream = MessagesUpstream(settings.upstream, settings.upstream_key, now=clock.now)
+            return JudgedUpstream(upstream, refuse)
         except ValueError as wrong:
             raise DataRefused(f"--upstream: {wrong}") from wrong
     simulator = SimulatorSettings(
