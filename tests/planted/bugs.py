@@ -1,18 +1,7 @@
 """Bugs planted on purpose: each must make the tests it names fail. The shipped package knows nothing of them."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Bug:
-    """In ``file`` (under src/batchyard) the text ``old``, found once, becomes ``new``; ``tests`` must then fail."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: str
-
+from tests.planted.bug import Bug
+from tests.planted.memory_bugs import MEMORY
 
 SAFETY = "tests/simulation/test_safety.py"
 LIFE = "tests/simulation/test_life.py"
@@ -157,4 +146,4 @@ RULES = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES]
+BUGS = [*DISPATCH, *RULES, *MEMORY]

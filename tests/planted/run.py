@@ -15,7 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.planted.bugs import BUGS, Bug  # noqa: E402 the path comes first
+from tests.planted.bug import Bug  # noqa: E402 the path comes first
+from tests.planted.bugs import BUGS  # noqa: E402 the path comes first
 
 FAILED = 1  # pytest: some tests failed; anything else means that they did not run
 REPORT_FAILED = b"AST constructor recursion depth mismatch"
