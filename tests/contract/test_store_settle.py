@@ -47,6 +47,7 @@ def test_a_settlement_counts_once(yard: Yard) -> None:
 def test_another_owners_settlement_is_stale(yard: Yard) -> None:
     batch = yard.create(2)
     [first] = yard.lease(batch, 1, owner="o1")
+    yard.beat("o2")
     theft, retry = succeeded(first, b"theirs"), retried(first, later(60))
 
     assert yard.settle(theft, owner="o2").stale == [theft]

@@ -2,6 +2,7 @@
 
 from tests.planted.bug import Bug
 from tests.planted.memory_bugs import MEMORY
+from tests.planted.sqlite_bugs import SQLITE
 
 SAFETY = "tests/simulation/test_safety.py"
 LIFE = "tests/simulation/test_life.py"
@@ -146,4 +147,4 @@ RULES = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *MEMORY]
+BUGS = [*DISPATCH, *RULES, *MEMORY, *SQLITE]

@@ -287,6 +287,19 @@ def test_a_full_disk_is_an_outage_that_ends(store: SqliteStore) -> None:
     asyncio.run(live())
 
 
+def test_the_wal_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_PAGES", 20)
+
+    async def live() -> None:
+        store = SqliteStore.open(tmp_path)
+        for number in range(100):
+            await store.beat(f"o{number}", later(number))
+        assert (tmp_path / "batchyard.db-wal").stat().st_size < 60 * 4120
+        await store.close()
+
+    asyncio.run(live())
+
+
 class Faulty(apsw.VFS):
     """The disk, with switches: what is broken fails until it is mended."""
 

@@ -135,6 +135,8 @@ def refusing(folder: Path) -> Iterator[None]:
         ) from fault
     except (apsw.CorruptError, apsw.NotADBError) as fault:
         raise DataRefused(f"{folder / NAME} is damaged ({explained(fault)}); restore the newest backup.") from fault
+    except (apsw.BusyError, apsw.LockedError) as fault:
+        raise DataRefused(f"{folder / NAME} is in use by another program; close that first.") from fault
     except apsw.Error as fault:
         damaged = getattr(fault, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
         advice = "restore the newest backup" if damaged else "check the disk and the file's mode"
