@@ -5,12 +5,13 @@ An instance is made from the schema and then checked against it, so that what is
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
+from batchyard.domain.ids import base62
 from batchyard.upstream.simulated_dice import Dice
 from batchyard.upstream.simulated_keywords import Schema, both, referred, schema_flaw
 from batchyard.upstream.simulated_markers import CannotSimulate
+from batchyard.upstream.simulated_numbers import integer, number
 from batchyard.upstream.simulated_pattern_syntax import PatternNotKnown
 from batchyard.upstream.simulated_patterns import Pattern
 from batchyard.upstream.simulated_schema_check import PATTERN_STEPS, Checker, TooLarge, value_key
@@ -36,10 +37,9 @@ MOST_CHOICES = 500
 DEEPEST = 24
 _RICH_DEPTH = 4
 _RICH_REFERENCES = 2
-_TRIES = (False, False, True, True)
+_TRIES = (False, False, True)
 """For each try, whether it leaves out what is optional."""
-_FRESH_TRIES = 20
-_PLAIN_TRIES = 12
+_FRESH_TRIES = 60
 _NO_MORE = object()
 
 
@@ -192,8 +192,12 @@ class _Maker:
 
     def _fresh(self, schema: Any, hint: str, depth: int, references: int, seen: set[bytes]) -> Any:
         """Return an instance that was not seen yet."""
-        for _ in range(_FRESH_TRIES if seen else 1):
-            member = self.make(schema, hint, depth + 1, references)
+        if seen and type(schema) is dict and "enum" in schema:
+            fresh = [choice for choice in self._fitting(schema) if value_key(choice) not in seen]
+            return self._dice.pick(fresh) if fresh else _NO_MORE
+        for nth in range(_FRESH_TRIES if seen else 1):
+            name = hint if nth == 0 else base62(self._dice.roll(62**6), 6)
+            member = self.make(schema, name, depth + 1, references)
             if not seen or value_key(member) not in seen:
                 return member
         return _NO_MORE
@@ -207,7 +211,8 @@ class _Maker:
             words = FORMATS.get(schema.get("format", ""), f"simulated {hint[:40]}")
             if len(words) < least:
                 words = (words + " simulated" * (1 + (least - len(words)) // 10))[:least]
-            words = words if most is None else words[:most]
+            if most is not None and len(words) > most:
+                words = hint[:most].ljust(least, "-")
         self._letters -= len(words)
         if self._letters < 0:
             raise TooLarge
@@ -220,46 +225,11 @@ class _Maker:
             raise _NoInstance
         return made
 
-    def _integer_of(self, schema: Schema, *_: object) -> int:
-        return int(self._multiple(schema, Fraction(str(schema.get("multipleOf", 1))), whole=True))
 
-    def _number_of(self, schema: Schema, *_: object) -> float:
-        step = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else Fraction(1, 100)
-        try:
-            made = [float(self._multiple(schema, step, whole=False)) for _ in range(_PLAIN_TRIES)]
-            return next((value for value in made if _divides_plainly(schema, value)), made[0])
-        except _NoInstance:
-            if "multipleOf" in schema:
-                raise
-        low, high = _bounds(schema)
-        return float(low if low == high else (low + high) / 2)
-
-    def _multiple(self, schema: Schema, step: Fraction, *, whole: bool) -> Fraction:
-        """Return a multiple of the step between the bounds; of the denominator too where it must be whole."""
-        if whole:
-            step *= step.denominator
-        low, high = _bounds(schema)
-        least, most = math.ceil(low / step), math.floor(high / step)
-        least += "exclusiveMinimum" in schema and least * step <= Fraction(str(schema["exclusiveMinimum"]))
-        most -= "exclusiveMaximum" in schema and most * step >= Fraction(str(schema["exclusiveMaximum"]))
-        if most < least:
-            raise _NoInstance
-        return step * (least + self._dice.roll(min(most - least + 1, 1 << 32)))
-
-
-def _bounds(schema: Schema) -> tuple[Fraction, Fraction]:
-    lows = [Fraction(str(schema[key])) for key in ("minimum", "exclusiveMinimum") if key in schema]
-    highs = [Fraction(str(schema[key])) for key in ("maximum", "exclusiveMaximum") if key in schema]
-    spread = 100 * max(Fraction(1), Fraction(str(schema.get("multipleOf", 1))))
-    if lows:
-        return max(lows), min(highs, default=max(lows) + spread)
-    high = min(highs, default=spread)
-    return (Fraction(0) if high > 0 else high - spread), high
-
-
-def _divides_plainly(schema: Schema, value: float) -> bool:
-    """Whether a validator that divides floats, as most do, sees a multiple too."""
-    return "multipleOf" not in schema or (value / schema["multipleOf"]).is_integer()
+def _made(value: float | None) -> float:
+    if value is None:
+        raise _NoInstance
+    return value
 
 
 def _weight(option: Any) -> int:
@@ -292,8 +262,8 @@ _MAKERS: dict[str, Callable[..., Any]] = {
     "object": _Maker._object_of,
     "array": _Maker._array_of,
     "string": _Maker._string_of,
-    "integer": _Maker._integer_of,
-    "number": _Maker._number_of,
+    "integer": lambda maker, schema, *_: _made(integer(schema, maker._dice)),
+    "number": lambda maker, schema, *_: _made(number(schema, maker._dice)),
     "boolean": lambda maker, *_: bool(maker._dice.roll(2)),
     "null": lambda *_: None,
 }
