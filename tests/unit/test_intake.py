@@ -356,3 +356,24 @@ def test_params_are_given_out_while_the_body_still_streams() -> None:
         assert given >= start - 400_000
 
     assert given + sum(map(len, intake.finish())) == sum(intake.drafts.lengths)
+
+
+def test_one_window_may_hold_more_requests_than_are_allowed() -> None:
+    body = requests(*map(entry, range(4)))
+
+    split(body, Limits(max_requests=4))
+    assert refusal(body, Limits(max_requests=3)) == (
+        "requests: List should have at most 3 items after validation, not 4 or more"
+    )
+
+
+def test_a_request_too_long_and_too_deep_is_called_what_shows_first() -> None:
+    limits = Limits(max_request_bytes=800)
+    deep, long = b"[" * 600, b'"%s",' % (b"x" * 500)
+
+    assert "levels of nesting" in refusal(requests(entry(0, b'{"a":[%s' % deep)), limits)
+    assert "maximum size" in refusal(requests(entry(0, b'{"a":[%s%s' % (long, deep))), limits)
+
+
+def test_no_value_at_all_is_shorter_than_every_limit() -> None:
+    assert refusal(b'}{"requests":[]}', Limits(max_request_bytes=1)).endswith("a value is missing at byte 0")
