@@ -67,7 +67,11 @@ def text(words: str, **more: Any) -> dict[str, Any]:
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", 640, 480) + b"\x08\x02"
 GIF = b"GIF89a" + struct.pack("<HH", 12, 34) + b"\x00"
 JPEG = (
-    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00" + b"\x00" * 9 + b"\xff\xff\xc2\x00\x11\x08" + struct.pack(">HH", 200, 300) + b"\x03"
+    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00"
+    + b"\x00" * 9
+    + b"\xff\xff\xc2\x00\x11\x08"
+    + struct.pack(">HH", 200, 300)
+    + b"\x03"
 )
 WEBP_LOSSY = b"RIFF\x00\x00\x00\x00WEBPVP8 \x00\x00\x00\x00\x00\x00\x00\x9d\x01\x2a" + struct.pack("<HH", 55, 44)
 WEBP_LOSSLESS = b"RIFF\x00\x00\x00\x00WEBPVP8L\x00\x00\x00\x00\x2f" + struct.pack("<I", 54 | 43 << 14) + b"\x00" * 5
@@ -187,11 +191,14 @@ def test_a_begun_answer_is_continued() -> None:
         ("Classify this review: 'Great product!' — positive/negative/neutral", ["positive"]),
         ("Classify: 'Terrible, do not buy' -> positive/negative/neutral", ["negative"]),
         (
-            "Classify this review as positive, negative, or neutral. Reply with just the label.\nReview: \"It is a cup\"",
+            'Classify this review as positive, negative, or neutral. Reply with just the label.\nReview: "It is a cup"',
             ["neutral"],
         ),
         ("Label this ticket as billing, bug, or feature request: it crashes", ["billing", "bug", "feature"]),
-        ("Categories: sports, politics, science\nClassify the article: rain tomorrow", ["sports", "politics", "science"]),
+        (
+            "Categories: sports, politics, science\nClassify the article: rain tomorrow",
+            ["sports", "politics", "science"],
+        ),
         ("Pick one of the categories:\n- Sports\n- World Politics\n\nArticle: rain", ["Sports", "World Politics"]),
         ("Is this spam? Answer with yes or no.", ["yes", "no"]),
     ],
@@ -260,7 +267,7 @@ def test_a_pdf_is_told_by_pages_also_when_they_are_compressed() -> None:
             picture(PNG, "image/jpeg"),
             "invalid_request_error",
             "messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, but the "
-            + "image appears to be a image/png image",
+            "image appears to be a image/png image",
         ),
         (pdf(b"hello"), "invalid_request_error", "messages.0.content.0.source.data: The PDF specified was not valid."),
         (
