@@ -10,7 +10,7 @@ import pytest
 
 from batchyard.domain.outcome import Answered, Refused
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
-from contract.test_simulator import answer, attempt, params, words
+from tests.contract.test_simulator import answer, attempt, params, words
 
 WEATHER = {
     "name": "get_weather",
@@ -266,8 +266,8 @@ def test_a_pdf_is_told_by_pages_also_when_they_are_compressed() -> None:
         (
             picture(PNG, "image/jpeg"),
             "invalid_request_error",
-            "messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, but the "
-            "image appears to be a image/png image",
+            ("messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, but the "
+            "image appears to be a image/png image"),
         ),
         (pdf(b"hello"), "invalid_request_error", "messages.0.content.0.source.data: The PDF specified was not valid."),
         (
