@@ -6,15 +6,19 @@ Per-request facts are logged at debug only. No line and no label carries params,
 import logging
 import sys
 import traceback
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TextIO
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from batchyard.domain import events
-from batchyard.domain.batch import Counts
 from batchyard.domain.events import Event
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -30,7 +34,8 @@ LEVELS: dict[type, int] = {
 }
 """Event -> level; those not named here are info."""
 
-_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+FATES = ("succeeded", "errored", "canceled", "expired")
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class Log:
@@ -61,22 +66,21 @@ class LogHandler(logging.Handler):
 
 
 class Metrics:
-    """Counts what happened; ``render`` gives the Prometheus text."""
+    """Counts what happened in plain numbers: thousands of attempts a second pass here. ``render`` makes Prometheus
+    text of them."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._attempts = Counter("batchyard_attempts", "Attempts that ended.", ["outcome"], registry=registry)
-        self._seconds = Histogram(
-            "batchyard_attempt_seconds", "How long attempts took.", buckets=_BUCKETS, registry=registry
-        )
-        self._in_flight = Gauge("batchyard_attempts_in_flight", "Attempts being made.", registry=registry)
-        self._tokens = Counter("batchyard_tokens", "Tokens by the upstream's count.", ["direction"], registry=registry)
-        self._batches = Counter("batchyard_batches", "Batches by what happened.", ["event"], registry=registry)
-        self._requests = Counter("batchyard_requests", "Requests of ended batches.", ["result"], registry=registry)
-        self._created = Counter("batchyard_requests_taken", "Requests taken in.", registry=registry)
-        self._trouble = Counter("batchyard_trouble", "What should not happen.", ["event"], registry=registry)
-        self._input = self._tokens.labels("input")
-        self._output = self._tokens.labels("output")
+        self._started = 0
+        self._outcomes: Counter[str] = Counter()
+        self._buckets = [0] * (len(BUCKETS) + 1)
+        self._seconds = 0.0
+        self._tokens = [0, 0]
+        self._batches: Counter[str] = Counter()
+        self._taken = 0
+        self._results: Counter[str] = Counter()
+        self._trouble: Counter[str] = Counter()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
 
     def render(self) -> bytes:
         """Return the exposition text."""
@@ -86,32 +90,52 @@ class Metrics:
         """Count an event."""
         match event:
             case events.AttemptStarted():
-                self._in_flight.inc()
+                self._started += 1
             case events.AttemptFinished():
-                self._attempt(event)
+                self._outcomes[event.outcome] += 1
+                self._seconds += event.seconds
+                self._buckets[bisect_left(BUCKETS, event.seconds)] += 1
+                self._tokens[0] += event.input_tokens
+                self._tokens[1] += event.output_tokens
             case events.BatchCreated(requests=requests):
-                self._batches.labels("created").inc()
-                self._created.inc(requests)
+                self._batches["created"] += 1
+                self._taken += requests
             case events.BatchEnded(counts=counts):
-                self._batches.labels("ended").inc()
-                self._results(counts)
+                self._batches["ended"] += 1
+                self._results.update({name: getattr(counts, name) for name in FATES})
             case events.CancelAsked() | events.BatchExpired() | events.BatchDeleted() | events.BatchArchived():
-                self._batches.labels(_name(event)).inc()
+                self._batches[_name(event)] += 1
             case _ if LEVELS.get(type(event), logging.INFO) > logging.INFO:
-                self._trouble.labels(_name(event)).inc()
+                self._trouble[_name(event)] += 1
             case _:
                 pass
 
-    def _attempt(self, event: events.AttemptFinished) -> None:
-        self._in_flight.dec()
-        self._attempts.labels(event.outcome).inc()
-        self._seconds.observe(event.seconds)
-        self._input.inc(event.input_tokens)
-        self._output.inc(event.output_tokens)
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics as they stand; Prometheus' registry calls this."""
+        yield _counter("batchyard_attempts", "Attempts that ended.", "outcome", self._outcomes)
+        yield self._histogram()
+        in_flight = self._started - sum(self._outcomes.values())
+        yield GaugeMetricFamily("batchyard_attempts_in_flight", "Attempts being made.", in_flight)
+        tokens = {"input": self._tokens[0], "output": self._tokens[1]}
+        yield _counter("batchyard_tokens", "Tokens by the upstream's count.", "direction", tokens)
+        yield _counter("batchyard_batches", "Batches by what happened.", "event", self._batches)
+        yield CounterMetricFamily("batchyard_requests_taken", "Requests taken in.", self._taken)
+        yield _counter("batchyard_requests", "Requests of ended batches.", "result", self._results)
+        yield _counter("batchyard_trouble", "What should not happen.", "event", self._trouble)
 
-    def _results(self, counts: Counts) -> None:
-        for name in ("succeeded", "errored", "canceled", "expired"):
-            self._requests.labels(name).inc(getattr(counts, name))
+    def _histogram(self) -> Metric:
+        bounds = [*(str(bound) for bound in BUCKETS), "+Inf"]
+        buckets = list(zip(bounds, accumulate(self._buckets), strict=True))
+        return HistogramMetricFamily(
+            "batchyard_attempt_seconds", "How long attempts took.", buckets=buckets, sum_value=self._seconds
+        )
+
+
+def _counter(name: str, words: str, label: str, values: Mapping[str, int]) -> Metric:
+    family = CounterMetricFamily(name, words, labels=[label])
+    for value, count in values.items():
+        family.add_metric([value], count)
+    return family
 
 
 class Observer:
@@ -128,7 +152,8 @@ class Observer:
         facts = {field.name: getattr(event, field.name) for field in fields(event)}
         if isinstance(event, events.BugFound):
             facts["error"] = type(event.error).__name__
-            facts["traceback"] = "".join(traceback.format_tb(event.error.__traceback__))
+            frames = traceback.extract_tb(event.error.__traceback__)
+            facts["traceback"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         self._log.write(level, _name(event), **facts)
 
 

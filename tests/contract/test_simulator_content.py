@@ -266,8 +266,10 @@ def test_a_pdf_is_told_by_pages_also_when_they_are_compressed() -> None:
         (
             picture(PNG, "image/jpeg"),
             "invalid_request_error",
-            ("messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, but the "
-            "image appears to be a image/png image"),
+            (
+                "messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, "
+                "but the image appears to be a image/png image"
+            ),
         ),
         (pdf(b"hello"), "invalid_request_error", "messages.0.content.0.source.data: The PDF specified was not valid."),
         (
