@@ -18,15 +18,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from starlette.types import ASGIApp
+
 from batchyard.blobs.files import FileBlobs
 from batchyard.config import Settings
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.upkeep import Duties, Keeper
-from batchyard.domain.errors import BatchyardError, DataRefused
+from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.domain.events import BatchCreated, BugFound, CancelAsked, Event, LeasesReclaimed
+from batchyard.domain.params_pass import refuse
 from batchyard.observe import Log, LogHandler, Metrics, Observer
 from batchyard.ports import Clock, Keys, Store, Upstream
 from batchyard.store.sqlite import SqliteStore
+from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.web.api import build_api
@@ -42,6 +46,8 @@ every commit of a busy server wait several times that long."""
 CLOSE_SECONDS = 5.0
 """How long answers under way may take to finish once everything else has stopped."""
 WRONG_USE = 2
+OPERATOR_ERRORS = (BatchyardError, DataRefused, StoreUnavailable)
+"""What a command may meet that its user can mend; everything else is a bug."""
 
 
 class SteadyClock:
@@ -111,6 +117,7 @@ class App:
     ) -> None:
         self._settings, self._clock, self._store, self._observe = settings, clock, store, observe
         self._not_ready = "starting"
+        self._stop = _Stop(asyncio.Event(), asyncio.Event())
         self._blobs = FileBlobs(settings.data / "blobs")
         self._upstream = _upstream(settings, clock)
         self._dispatcher = Dispatcher(
@@ -123,7 +130,7 @@ class App:
             limit=settings.concurrency,
             jitter=random.random,
             pace=Pace(lease=settings.lease.total_seconds()),
-            ripened=self._ripened,
+            ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this
         )
         self._keeper = Keeper(
             store,
@@ -136,18 +143,19 @@ class App:
             freed=self._dispatcher.wake,
         )
         self._book = KeyBook(settings.data / "keys.db", clock)
-        api = build_api(
-            batches=store,
+        self._server = Server(self._api(_keys(settings, self._book), metrics))
+
+    def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
+        return build_api(
+            batches=self._store,
             blobs=self._blobs,
-            keys=_keys(settings, self._book),
-            clock=clock,
+            keys=keys,
+            clock=self._clock,
             emit=self.emit,
-            settings=_web_settings(settings),
+            settings=_web_settings(self._settings),
             not_ready=lambda: self._not_ready,
             metrics=metrics.render,
         )
-        self._server = Server(api)
-        self._stop = _Stop(asyncio.Event(), asyncio.Event())
 
     def emit(self, event: Event) -> None:
         """Let everybody know, and wake who has something to do now."""
@@ -156,9 +164,6 @@ class App:
             self._dispatcher.wake()
         if isinstance(event, CancelAsked):
             self._keeper.wake()
-
-    def _ripened(self) -> None:
-        self._keeper.wake()
 
     async def run(self) -> int:
         """Listen and work until a signal; return the exit status."""
@@ -219,12 +224,13 @@ class App:
 def _upstream(settings: Settings, clock: Clock) -> Upstream:
     if settings.upstream is not None:
         try:
-            return MessagesUpstream(settings.upstream, settings.upstream_key, now=clock.now)
+            upstream = MessagesUpstream(settings.upstream, settings.upstream_key, now=clock.now)
+            return JudgedUpstream(upstream, refuse)
         except ValueError as wrong:
             raise DataRefused(f"--upstream: {wrong}") from wrong
     simulator = SimulatorSettings(
         latency=settings.simulator_latency.total_seconds(),
-        jitter=settings.simulator_jitter.total_seconds(),
+        jitter=settings.simulator_jitter,
         tokens_per_second=settings.simulator_tokens_per_second,
         capacity=settings.simulator_capacity,
     )

@@ -225,7 +225,7 @@ def _text(file: Path, key: str, value: object) -> str:
     kind = DECLARED[key].kind
     if kind.toml is list and isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ",".join(value)
-    allowed = (int, float) if kind.toml is float else kind.toml
+    allowed = {float: (int, float), list: (str,)}.get(kind.toml, (kind.toml,))
     if isinstance(value, allowed) and isinstance(value, bool) == (kind.toml is bool):
         return str(value).lower() if kind.toml is bool else str(value)
     raise ConfigError(f"{file}: {key} has the wrong type ({type(value).__name__}): must be {kind.wants}")

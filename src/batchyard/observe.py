@@ -73,7 +73,7 @@ class Metrics:
         self._tokens = Counter("batchyard_tokens", "Tokens by the upstream's count.", ["direction"], registry=registry)
         self._batches = Counter("batchyard_batches", "Batches by what happened.", ["event"], registry=registry)
         self._requests = Counter("batchyard_requests", "Requests of ended batches.", ["result"], registry=registry)
-        self._created = Counter("batchyard_requests_created", "Requests taken in.", registry=registry)
+        self._created = Counter("batchyard_requests_taken", "Requests taken in.", registry=registry)
         self._trouble = Counter("batchyard_trouble", "What should not happen.", ["event"], registry=registry)
         self._input = self._tokens.labels("input")
         self._output = self._tokens.labels("output")

@@ -1,9 +1,11 @@
 """The blob layers that the contract holds for: one line each."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchyard.blobs.files import FileBlobs
 from batchyard.ports import Blobs
 from batchyard.testing.blobs import MemoryBlobs
 
@@ -36,6 +38,27 @@ def memory(folder: Path) -> Layer:
     return Layer(blobs, grow_old, blobs.flip, blobs.cut)
 
 
+def files(folder: Path) -> Layer:
+    now = [1_000_000.0]
+
+    def grow_old(seconds: float) -> None:
+        now[0] += seconds
+
+    def flip(name: str, offset: int) -> None:
+        with blobs.path(name).open("r+b") as file:
+            file.seek(offset)
+            [byte] = file.read(1)
+            file.seek(offset)
+            file.write(bytes([byte ^ 0xFF]))
+
+    def cut(name: str, size: int) -> None:
+        os.truncate(blobs.path(name), size)
+
+    blobs = FileBlobs(folder / "blobs", monotonic=lambda: now[0])
+    return Layer(blobs, grow_old, flip, cut)
+
+
 LAYERS: dict[str, LayerFactory] = {
     "memory": memory,
+    "files": files,
 }

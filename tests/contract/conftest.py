@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.store_table import STORES
+from tests.contract.store_table import DOUBLES, STORES
 from tests.contract.yard import Run, Yard
 
 
@@ -17,9 +17,9 @@ def run() -> Iterator[Run]:
         yield runner.run
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=STORES | DOUBLES)
 def yard(request: pytest.FixtureRequest, tmp_path: Path, run: Run) -> Iterator[Yard]:
     falling = count(2**77, -1)  # later ids have the smaller random part: only their time can put them behind
-    store = run(STORES[request.param](tmp_path, lambda: next(falling)))
+    store = run((STORES | DOUBLES)[request.param](tmp_path, lambda: next(falling)))
     yield Yard(store, run)
     run(store.close())

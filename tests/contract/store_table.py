@@ -7,6 +7,7 @@ from typing import Any
 from batchyard.ports import Store
 from batchyard.store.memory import MemoryStore
 from batchyard.store.sqlite import SqliteStore
+from batchyard.testing.stores import FailingStore, SlowStore
 
 LEASE_SECONDS = 30.0
 
@@ -22,10 +23,20 @@ async def sqlite(folder: Path, entropy: Callable[[], int]) -> Store:
     return SqliteStore.open(folder, lease_seconds=LEASE_SECONDS, entropy=entropy)
 
 
+async def wrapped(folder: Path, entropy: Callable[[], int]) -> Store:
+    """Open the doubles that hand every verb on: they must change nothing of the store within."""
+    return FailingStore(SlowStore(await memory(folder, entropy), lambda verb: 0.0), lambda verb, n: None)
+
+
 STORES: dict[str, StoreFactory] = {
     "memory": memory,
     "sqlite": sqlite,
 }
+
+DOUBLES: dict[str, StoreFactory] = {
+    "wrapped": wrapped,
+}
+"""Stores of the tests themselves; they pass the suite, and need no random lives."""
 
 SURVIVE_CLOSE: set[str] = {"sqlite"}
 """Names of stores that, closed and opened on the same folder again, know everything they knew."""

@@ -51,7 +51,9 @@ class ServerProcess:
         watchdog.start()
         line = self.process.stdout.readline()
         watchdog.cancel()
-        assert line.startswith("Batchyard is listening on "), (line, self.log())
+        if not line.startswith("Batchyard is listening on "):
+            self.kill()
+            raise AssertionError((line, self.log()))
         self.url = line.split()[-1]
 
     def log(self) -> str:
@@ -71,7 +73,9 @@ class ServerProcess:
         """SIGTERM; return the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout)
+        status = self.process.wait(timeout)
+        self.kill()
+        return status
 
     def call(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
         """Make one API call and return its JSON; raise AssertionError unless it is 200."""
@@ -169,7 +173,7 @@ class CountingUpstream:
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ")
                 writer.write(b"%d\r\n\r\n%s" % (len(answer), answer))
                 await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             writer.close()

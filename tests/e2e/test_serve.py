@@ -74,6 +74,7 @@ def test_a_second_signal_stops_at_once_and_loses_nothing_stored(tmp_path: Path) 
         it.process.send_signal(signal.SIGINT)
         it.process.wait(20)
         assert time.monotonic() - began < 20
+        it.kill()
         it.start()
         assert it.call("GET", f"/v1/messages/batches/{batch_id}")["request_counts"]["processing"] == 3
 

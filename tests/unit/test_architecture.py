@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "batchyard"
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": {"domain"},
     "ports": {"domain"},
-    "intake": {"domain"},
+    "intake": {"domain", "intake"},
     "wire": {"domain"},
     "dispatch": {"domain", "ports", "dispatch"},
     "store": {"domain", "ports", "store"},

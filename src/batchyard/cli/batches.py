@@ -1,5 +1,6 @@
 """One API call each: create, list, show, watch, results, cancel, delete. For people, and with --json for pipes."""
 
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -152,7 +153,7 @@ def results(
     url, key = server(base_url, api_key)
     path = path_or_stdout(output)
     if path is None:
-        _call(url, key, lambda api: fetch(api, batch, put))
+        _call(url, key, lambda api: fetch(api, batch, sys.stdout.buffer.write))
         return 0
     lines = _call(url, key, lambda api: fetch_to(api, batch, path, force=force))
     say(f"{lines:,} results are in {path}")

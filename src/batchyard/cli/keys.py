@@ -49,7 +49,7 @@ def list_(settings: Settings, json: AsJson = False) -> int:
     from batchyard import app
 
     with _words_for_refusals(), closing(app.key_book(settings)) as book:
-        keys = book.keys()
+        keys = book.listing()
     if json:
         for key in keys:
             put(msgspec.json.encode(key))

@@ -1,6 +1,5 @@
 """Running a command's coroutine so that Ctrl-C and SIGTERM stop it the same way: by cancelling it, once."""
 
-import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
@@ -15,6 +14,8 @@ class Stopped(BaseException):
 
 def complete(work: Coroutine[Any, Any, _T]) -> _T:
     """Run the coroutine to its end; ``KeyboardInterrupt`` or ``Stopped`` if a signal cancelled it."""
+
+    import asyncio
 
     async def guarded() -> _T:
         task = asyncio.current_task()

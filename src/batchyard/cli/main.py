@@ -87,7 +87,9 @@ def status(arguments: Sequence[str]) -> int:
     try:
         ended = program(args=list(arguments), prog_name="batchyard", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit:
+    except SystemExit as leaving:  # Typer's own way to meet a closed pipe, whose 1 has another meaning here
+        if isinstance(leaving.__context__, BrokenPipeError):
+            return _told(leaving.__context__)
         raise
     except BaseException as problem:  # noqa: BLE001 - whatever it is, a shell gets a status that means it
         return _told(problem)

@@ -21,7 +21,7 @@ def with_settings(names: Iterable[str]) -> Callable[[Callable[..., int]], Callab
         def wrapped(**given: Any) -> int:
             spoken = {name: given.pop(name) for name in offered}
             options = {name: _text(value) for name, value in spoken.items() if value is not None}
-            return command(config.read(options, os.environ, Path.cwd()), **given)
+            return command(config.read(options, os.environ, Path()), **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
         parameters = [_parameter(config.DECLARED[name]) for name in offered]

@@ -94,8 +94,8 @@ class Api:
         return replies.batch(await self._call("POST", _path(batch_id, "/cancel")))
 
     async def delete(self, batch_id: str) -> bytes:
-        """Delete an ended batch with its results; return the server's JSON."""
-        return await self._call("DELETE", _path(batch_id))
+        """Delete an ended batch with its results; return the server's JSON on one line."""
+        return replies.compact(await self._call("DELETE", _path(batch_id)))
 
     async def open_results(self, batch_id: str, *, start: int, etag: str | None) -> aiohttp.ClientResponse:
         """Open the results from a byte on; the caller reads and closes. One try: the reader knows where it stands.

@@ -11,6 +11,7 @@ KINDS = ("succeeded", "errored", "canceled", "expired")
 """The four fates of a request, in the order of every summary."""
 
 _T = TypeVar("_T")
+_STRANGE = "the server's answer is not of the Message Batches API: is the base URL right?"
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -133,7 +134,15 @@ def result_line(line: bytes) -> ResultLine:
 def batch(raw: bytes) -> MessageBatch:
     """Return the batch of an answer."""
     known = _decode(raw, MessageBatch)
-    return msgspec.structs.replace(known, raw=msgspec.json.format(bytes(raw), indent=-1))
+    return msgspec.structs.replace(known, raw=compact(raw))
+
+
+def compact(raw: bytes) -> bytes:
+    """Return an answer on one line, otherwise as it came."""
+    try:
+        return msgspec.json.format(raw, indent=-1)
+    except msgspec.DecodeError:
+        raise BadReply(_STRANGE) from None
 
 
 def page(raw: bytes) -> Page:
@@ -157,4 +166,4 @@ def _decode(raw: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadReply("the server's answer is not of the Message Batches API: is the base URL right?") from None
+        raise BadReply(_STRANGE) from None

@@ -20,6 +20,9 @@ from batchyard.domain.shapes import (
 CACHE_CONTROL: Check = nullable(record({"type": one_of("ephemeral")}, {"ttl": nullable(one_of("5m", "1h"))}))
 CITATIONS: Check = nullable(record({}, {"enabled": flag}))
 
+OPEN: Check = record({"type": anything}, {"cache_control": CACHE_CONTROL}, extra=anything)
+"""A block or tool of a beta: its inside is the service's to judge."""
+
 _WORDS = text()
 _NAMED = text(least=1)
 _COUNT = whole(least=0)
@@ -176,7 +179,7 @@ def messages(granted: frozenset[str], *, oldest: bool) -> Check:
     """Return the check of ``messages``; ``oldest`` is the API version that tolerates more."""
     cited = _text_block(nullable(each(_CITATION)))
     plain = cited if oldest else _text_block(_no_citations)
-    beta_blocks = dict.fromkeys(tables.opened(tables.BLOCKS, granted), mapping)
+    beta_blocks = dict.fromkeys(tables.opened(tables.BLOCKS, granted), OPEN)
     shared: dict[str, Check] = {
         "image": IMAGE,
         "container_upload": record({"type": anything, "file_id": _WORDS}, _CACHED),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from batchyard.domain import params_tables as tables
-from batchyard.domain.params_content import CACHE_CONTROL, CITATIONS
+from batchyard.domain.params_content import CACHE_CONTROL, CITATIONS, OPEN
 from batchyard.domain.shapes import (
     Check,
     anything,
@@ -102,7 +102,7 @@ def tools(granted: frozenset[str]) -> Check:
         shapes[kind] = record({"type": anything, "name": one_of(name)}, {**own, **_SHARED})
     for kind in _TOOLSETS:
         shapes[kind] = record({"type": anything}, {"configs": nullable(mapping), "cache_control": CACHE_CONTROL})
-    shapes |= dict.fromkeys(tables.opened(tables.TOOLS, granted), mapping)
+    shapes |= dict.fromkeys(tables.opened(tables.TOOLS, granted), OPEN)
     return each(tagged(shapes, default="custom"))
 
 

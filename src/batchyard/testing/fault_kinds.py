@@ -161,6 +161,7 @@ WELL: dict[str, Fault] = {
     "good_http_1_0": sends(whole(version="1.0"), then_close=True),
     "good_http_1_0_without_length": sends(head(version="1.0"), GOOD, then_close=True),
     "good_after_interim": sends(_INTERIM, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", whole()),
+    "good_identity": sends(whole(headers=[("content-encoding", "Identity"), ("x-empty", "")])),
     "good_with_hint": sends(whole(headers=[("keep-alive", "timeout=5, max=100")])),
     "good_then_surplus": sends(whole() + b"and more"),
     "good_twice": sends(whole() + whole(GOOD.replace(b"msg_01", b"msg_02"))),

@@ -21,7 +21,7 @@ from batchyard.domain.result import RequestError
 from batchyard.upstream.exchange import Answer, CallLimits, Exchanged, hostile, hung, unknown
 
 _TLS_ALERT = b"\x15\x03"
-_FRAMING = (b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive")
+_FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
 _HINT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
@@ -120,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but its class
         self._has_unread = _poller(transport)
+        self._idle_since = self._clock()
         self._opened(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's signature
@@ -171,19 +172,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()
-        framing = dict.fromkeys(_FRAMING, b"")
-        for name, value in self._headers:
-            if (known := name.lower()) in framing:
-                framing[known] = value
-        length = framing[b"content-length"]
+        framing = {known: value for name, value in self._headers if (known := name.lower()) in _FRAMING}
+        length = framing.get(b"content-length")
         if length and int(length) > self._limits.max_answer_bytes:
             self._stop(self._too_large())
-        self._until_eof = not length and not framing[b"transfer-encoding"]
-        encoding = framing[b"content-encoding"].strip().lower()
+        self._until_eof = length is None and b"transfer-encoding" not in framing
+        encoding = framing.get(b"content-encoding", b"identity").strip().lower()
         self._unreadable = encoding not in {b"", b"identity"}
         if self._unreadable and self._status == 200:
             self._stop(hostile("compressed its answer although it was asked not to"))
-        if hint := framing[b"keep-alive"]:
+        if hint := framing.get(b"keep-alive"):
             self._idle_limit = min(self._limits.idle_seconds, _hinted_seconds(hint))
 
     def on_body(self, body: bytes) -> None:

@@ -39,12 +39,16 @@ class Wishes:
     text: str | None = None
 
 
-class WrongMarker(ValueError):
-    """A marker that means nothing; the message says which do."""
+class CannotSimulate(ValueError):
+    """The request is well-formed, and the simulator has no answer to it; the message says what to change."""
+
+    def __init__(self, message: str, *, kind: str = "invalid_request_error") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 def read_markers(asked: str) -> tuple[Wishes, str]:
-    """Return what the markers ask for, and the text without them; raise ``WrongMarker`` for one that is not known."""
+    """Return what the markers ask for, and the text without them; raises ``CannotSimulate`` for an unknown one."""
     wishes = Wishes()
     if "[[simulate:" not in asked:
         return wishes, asked
@@ -64,7 +68,7 @@ def _read(marker: str, wishes: Wishes) -> Wishes:
     times = _TIMES.fullmatch(marker)
     if times is not None and times[1] in ERROR_TYPES:
         return replace(wishes, error=times[1], error_times=1 if times[2] else int(times[3]))
-    raise WrongMarker(
+    raise CannotSimulate(
         f"simulator: there is no marker '{quoted(marker)}'. Known are the stop reasons ({', '.join(STOP_REASONS)}), "
         f"the error types ({', '.join(sorted(ERROR_TYPES))}) alone or followed by 'once' or 'N times', "
         "refusal=CATEGORY, latency=2s, tokens=500 and text=WORDS"
@@ -73,26 +77,26 @@ def _read(marker: str, wishes: Wishes) -> Wishes:
 
 def _refusal(value: str, wishes: Wishes) -> Wishes:
     if value not in REFUSAL_CATEGORIES:
-        raise WrongMarker(f"simulator: refusal={quoted(value)} is none of {', '.join(REFUSAL_CATEGORIES)}")
+        raise CannotSimulate(f"simulator: refusal={quoted(value)} is none of {', '.join(REFUSAL_CATEGORIES)}")
     return replace(wishes, stop_reason="refusal", refusal_category=value)
 
 
 def _latency(value: str, wishes: Wishes) -> Wishes:
     duration = _DURATION.fullmatch(value)
     if duration is None:
-        raise WrongMarker(f"simulator: latency={quoted(value)} is no duration such as 500ms, 2s, 10m or 1h")
+        raise CannotSimulate(f"simulator: latency={quoted(value)} is no duration such as 500ms, 2s, 10m or 1h")
     return replace(wishes, latency=min(float(duration[1]) * _SECONDS[duration[2]], LONGEST_LATENCY))
 
 
 def _tokens(value: str, wishes: Wishes) -> Wishes:
     if not (value.isascii() and value.isdigit() and len(value) <= 9 and 1 <= int(value) <= MOST_TOKENS):
-        raise WrongMarker(f"simulator: tokens={quoted(value)} is no number from 1 to {MOST_TOKENS}")
+        raise CannotSimulate(f"simulator: tokens={quoted(value)} is no number from 1 to {MOST_TOKENS}")
     return replace(wishes, tokens=int(value))
 
 
 def _text(value: str, wishes: Wishes) -> Wishes:
     if not value:
-        raise WrongMarker("simulator: text= needs words")
+        raise CannotSimulate("simulator: text= needs words")
     return replace(wishes, text=value)
 
 

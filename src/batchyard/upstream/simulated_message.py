@@ -1,21 +1,29 @@
 """A simulated Message: its blocks and stop reason from what the prompt asks for, its usage from the rules of tokens."""
 
+import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from batchyard.upstream.simulated_cache import CacheUse
+from batchyard.upstream.simulated_citations import cite
 from batchyard.upstream.simulated_limits import Ended, end_answer
+from batchyard.upstream.simulated_markers import CannotSimulate
 from batchyard.upstream.simulated_prompt import Prompt
-from batchyard.upstream.simulated_text import stretch, write_text
+from batchyard.upstream.simulated_schema import make_instance
+from batchyard.upstream.simulated_text import SENTENCES, after_prefill, stretch, write_text
 from batchyard.upstream.simulated_tokens import cut_text
+from batchyard.upstream.simulated_tools import is_forced, use_tools
 
 Block = dict[str, Any]
 
 CUT_AFTER = 1024
 """Tokens after which an answer that a marker wants cut is cut, where ``max_tokens`` allows more."""
+THOUGHT = "This is simulated thinking; no model was run."
 
-
-class CannotSimulate(ValueError):
-    """The request is well-formed, and the simulator has no answer to it; the message says what to change."""
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,34 +31,31 @@ class Input:
     """What the input cost, and how much of it the prompt cache read and wrote."""
 
     tokens: int
-    cache_read: int = 0
-    cache_write_5m: int = 0
-    cache_write_1h: int = 0
+    cache: CacheUse
 
 
-def compose(prompt: Prompt) -> Ended:
-    """Return the blocks of the answer and why it ends; raises ``CannotSimulate``."""
-    stop_reason = prompt.wishes.stop_reason
-    if stop_reason == "refusal":
+def compose(prompt: Prompt, told: Sequence[str]) -> Ended:
+    """Return the blocks of the answer and why it ends; raises ``CannotSimulate``. ``told`` is what came beside text."""
+    wish = prompt.wishes.stop_reason
+    if wish == "refusal":
         return Ended([], "refusal", None, 0, 0)
-    members = prompt.params.members
     most = prompt.params.max_tokens
-    sequences = members.get("stop_sequences") or []
-    blocks, natural = _blocks(prompt)
-    if stop_reason == "max_tokens":
+    sequences = prompt.params.members.get("stop_sequences") or []
+    if wish == "max_tokens":
         most = min(most, CUT_AFTER)
-        blocks = [_text(stretch(write_text(prompt), most + 1, prompt.dice))]
-    elif stop_reason == "stop_sequence":
-        blocks = [_text(_with_stop(write_text(prompt), sequences))]
-    elif stop_reason is not None:
-        natural = stop_reason
-    return end_answer(blocks, natural, max_tokens=most, stop_sequences=sequences)
+        blocks, natural = [_text(stretch(write_text(prompt, told), most + 1, prompt.dice))], "max_tokens"
+    elif wish == "stop_sequence":
+        blocks, natural = [_text(_with_stop(write_text(prompt, told), sequences))], "stop_sequence"
+    else:
+        blocks, natural = _blocks(prompt, told)
+    return end_answer(_thinking(prompt) + blocks, wish or natural, max_tokens=most, stop_sequences=sequences)
 
 
 def message(prompt: Prompt, ended: Ended, given: Input, *, batched: bool) -> dict[str, Any]:
     """Return the Message, every field of it."""
     refused = ended.stop_reason == "refusal"
-    writes = {"ephemeral_5m_input_tokens": given.cache_write_5m, "ephemeral_1h_input_tokens": given.cache_write_1h}
+    cache = given.cache
+    writes = {"ephemeral_5m_input_tokens": cache.write_5m, "ephemeral_1h_input_tokens": cache.write_1h}
     return {
         "id": prompt.dice.simulated_id("msg_"),
         "type": "message",
@@ -63,9 +68,9 @@ def message(prompt: Prompt, ended: Ended, given: Input, *, batched: bool) -> dic
         "container": None,
         "diagnostics": None,
         "usage": {
-            "input_tokens": given.tokens - given.cache_read - given.cache_write_5m - given.cache_write_1h,
-            "cache_creation_input_tokens": given.cache_write_5m + given.cache_write_1h,
-            "cache_read_input_tokens": given.cache_read,
+            "input_tokens": given.tokens - cache.read - cache.write_5m - cache.write_1h,
+            "cache_creation_input_tokens": cache.write_5m + cache.write_1h,
+            "cache_read_input_tokens": cache.read,
             "cache_creation": writes,
             "output_tokens": ended.output_tokens,
             "output_tokens_details": {"thinking_tokens": ended.thinking_tokens} if ended.thinking_tokens else None,
@@ -77,8 +82,28 @@ def message(prompt: Prompt, ended: Ended, given: Input, *, batched: bool) -> dic
     }
 
 
-def _blocks(prompt: Prompt) -> tuple[list[Block], str]:
-    return [_text(write_text(prompt))], "end_turn"
+def _blocks(prompt: Prompt, told: Sequence[str]) -> tuple[list[Block], str]:
+    uses = use_tools(prompt)
+    if uses:
+        names = ", ".join(use["name"] for use in uses)
+        said = [] if is_forced(prompt) else [_text(f"This is a simulated answer; it uses {names}.")]
+        return said + uses, "tool_use"
+    if prompt.wishes.stop_reason == "tool_use":
+        raise CannotSimulate("simulator: the marker tool_use needs a request with a tool that the caller runs")
+    members = prompt.params.members
+    wanted = (members.get("output_config") or {}).get("format") or members.get("output_format")
+    if wanted is not None:
+        instance = make_instance(wanted["schema"], prompt.dice, "output_config.format.schema")
+        return [_text(after_prefill(_encode(instance).decode(), prompt.prefill))], "end_turn"
+    return [_text(write_text(prompt, told)), *cite(members)], "end_turn"
+
+
+def _thinking(prompt: Prompt) -> list[Block]:
+    thinking = prompt.params.members.get("thinking") or {"type": "disabled"}
+    if thinking["type"] not in ("enabled", "adaptive"):
+        return []
+    thought = "" if thinking.get("display") == "omitted" else f"{THOUGHT} {prompt.dice.pick(SENTENCES)}"
+    return [{"type": "thinking", "thinking": thought, "signature": base64.b64encode(prompt.dice.digest * 2).decode()}]
 
 
 def _text(words: str) -> Block:

@@ -25,7 +25,7 @@ class Prompt:
 
 
 def read_prompt(params: Params, dice: Dice) -> Prompt:
-    """Read the request; raises ``WrongMarker``."""
+    """Read the request; raises ``CannotSimulate``."""
     messages = [message for message in params.members["messages"] if message["role"] != "system"]
     prefill = ""
     while messages and messages[-1]["role"] == "assistant":

@@ -1,9 +1,11 @@
 """The words of a simulated answer: a label where labels are named, else that it is simulated and what it was asked."""
 
 import re
+from collections.abc import Sequence
 
 from batchyard.upstream.simulated_dice import Dice
-from batchyard.upstream.simulated_prompt import Prompt
+from batchyard.upstream.simulated_json import write_json
+from batchyard.upstream.simulated_prompt import Prompt, plain_text
 from batchyard.upstream.simulated_tokens import count_text, cut_text
 
 OPENING = "This is a simulated answer; no model was run."
@@ -19,9 +21,12 @@ SENTENCES = (
 )
 GIST_WORDS = 12
 GIST_CHARACTERS = 100
+MOST_TOLD = 10
 
 _READ = 4000
 """Characters at either end of a long prompt that are searched for labels: what asks for one stands there."""
+_CUE_WORDS = ("classif", "categor", "label", "sentiment", "tag", "one of", "answer", "reply", "respond")
+"""Without one of them the slower search for a cue is in vain."""
 _CUE = re.compile(
     r"classif|categor|label|sentiment|\btag\b|one of|(?:answer|reply|respond)\b[^.\n]{0,40}\b(?:yes|true)\b",
     re.IGNORECASE,
@@ -48,10 +53,18 @@ _BAD = re.compile(
 )
 
 
-def write_text(prompt: Prompt) -> str:
-    """Return the whole answer, before any limit cuts it."""
-    written = prompt.wishes.text or _label(prompt) or _plain(prompt)
-    return written if prompt.wishes.tokens is None else stretch(written, prompt.wishes.tokens, prompt.dice)
+def write_text(prompt: Prompt, told: Sequence[str] = ()) -> str:
+    """Return the whole answer, before any limit cuts it; ``told`` is what came with the request beside text."""
+    written = prompt.wishes.text or _label(prompt) or write_json(prompt) or _plain(prompt, told)
+    if prompt.wishes.tokens is not None:
+        written = stretch(written, prompt.wishes.tokens, prompt.dice)
+    return after_prefill(written, prompt.prefill)
+
+
+def after_prefill(written: str, prefill: str) -> str:
+    """Return what is left to say where the caller began the answer."""
+    begun = prefill.strip()
+    return written.removeprefix(begun).lstrip() if begun else written
 
 
 def gist(asked: str) -> str:
@@ -76,11 +89,28 @@ def stretch(written: str, tokens: int, dice: Dice) -> str:
     return cut_text(written, tokens)
 
 
-def _plain(prompt: Prompt) -> str:
+def _plain(prompt: Prompt, told: Sequence[str]) -> str:
     about = gist(prompt.asked)
     asked = f" It was asked {about}" if about else " It was asked without words"
     sentences = [prompt.dice.pick(SENTENCES) for _ in range(1 + prompt.dice.roll(3))]
-    return " ".join([f"{OPENING}{asked} ({_words(prompt.asked)}).", *dict.fromkeys(sentences)])
+    came = f" With it came {_listed(told)}." if told else ""
+    return " ".join([f"{OPENING}{asked} ({_words(prompt.asked)}).{came}{_answered(prompt)}", *dict.fromkeys(sentences)])
+
+
+def _answered(prompt: Prompt) -> str:
+    """Say what the tools gave back."""
+    results = [block for block in prompt.blocks if block.get("type") == "tool_result"]
+    if not results:
+        return ""
+    given = gist(plain_text(results[0].get("content") or ""))
+    return f" The tool{'s' if len(results) > 1 else ''} answered {given or 'without words'}."
+
+
+def _listed(told: Sequence[str]) -> str:
+    shown = list(told[:MOST_TOLD])
+    if len(told) > MOST_TOLD:
+        shown.append(f"{len(told) - MOST_TOLD} more")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else shown[0]
 
 
 def _words(asked: str) -> str:
@@ -91,7 +121,8 @@ def _words(asked: str) -> str:
 def _label(prompt: Prompt) -> str | None:
     """Return one of the labels that the prompt, or else the system prompt, names for a classification."""
     for text in (_ends(prompt.asked), _ends(prompt.system)):
-        if _CUE.search(text) is None:
+        lowered = text.lower()
+        if not any(word in lowered for word in _CUE_WORDS) or _CUE.search(text) is None:
             continue
         labels = _labels(text)
         if len(labels) > 1:

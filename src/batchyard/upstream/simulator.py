@@ -16,9 +16,11 @@ from batchyard.domain.outcome import Answered, Failed, NotStarted, Outcome, Refu
 from batchyard.domain.params import Params, check_count, check_params
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call
+from batchyard.upstream.simulated_cache import SMALLEST_PREFIX, CacheUse, PromptCache, has_marks
 from batchyard.upstream.simulated_dice import Dice
-from batchyard.upstream.simulated_markers import WrongMarker
-from batchyard.upstream.simulated_message import CannotSimulate, Input, compose, message
+from batchyard.upstream.simulated_documents import read_attachments
+from batchyard.upstream.simulated_markers import CannotSimulate
+from batchyard.upstream.simulated_message import Input, compose, message
 from batchyard.upstream.simulated_prompt import Prompt, read_prompt
 from batchyard.upstream.simulated_tokens import count_members
 
@@ -49,6 +51,7 @@ class Simulator:
         self._now = now
         self._in_flight = 0
         self._failed: dict[bytes, int] = {}
+        self._cache = PromptCache(now)
         self._encoder = msgspec.json.Encoder()
 
     async def attempt(self, call: Call) -> Outcome:
@@ -70,7 +73,13 @@ class Simulator:
     def count_tokens(self, raw: bytes, version: str, betas: tuple[str, ...]) -> int | RequestError:
         """Return how many input tokens the body of a count is, or why it is wrong."""
         judged = check_count(raw, version=version, betas=betas)
-        return judged if isinstance(judged, RequestError) else count_members(judged.members, {})
+        if isinstance(judged, RequestError):
+            return judged
+        try:
+            attached = {attachment.block: attachment.tokens for attachment in read_attachments(judged.members)}
+            return count_members(judged.members, attached)
+        except (CannotSimulate, RecursionError) as wrong:
+            return _told(wrong)
 
     async def _answer(self, call: Call) -> Outcome:
         judged = check_params(call.params, version=call.version, betas=call.betas, batched=call.batched)
@@ -79,23 +88,31 @@ class Simulator:
             return Refused(judged)
         try:
             prompt = read_prompt(judged, Dice(call.params, seed=self._settings.seed))
-            error = self._wished_error(prompt)
-            if error is not None:
-                await asyncio.sleep(self._seconds(prompt, 0))
-                return error
-            return await self._answer_well(prompt, judged, call)
-        except (WrongMarker, CannotSimulate) as wrong:
+            failure = self._wished_failure(prompt)
+            if failure is None:
+                return await self._answer_well(prompt, batched=call.batched)
+        except (CannotSimulate, RecursionError) as wrong:
             await asyncio.sleep(0)
-            return Refused(RequestError("invalid_request_error", str(wrong)))
+            return Refused(_told(wrong))
+        await asyncio.sleep(self._seconds(prompt, 0))
+        return failure
 
-    async def _answer_well(self, prompt: Prompt, params: Params, call: Call) -> Answered:
-        ended = compose(prompt)
-        given = Input(count_members(params.members, {}))
-        answer = self._encoder.encode(message(prompt, ended, given, batched=call.batched))
+    async def _answer_well(self, prompt: Prompt, *, batched: bool) -> Answered:
+        attachments = read_attachments(prompt.params.members)
+        ended = compose(prompt, [attachment.told for attachment in attachments])
+        given = self._given(prompt.params, {attachment.block: attachment.tokens for attachment in attachments})
+        answer = self._encoder.encode(message(prompt, ended, given, batched=batched))
         await asyncio.sleep(self._seconds(prompt, ended.output_tokens))
+        self._cache.store(given.cache)
         return Answered(answer, given.tokens, ended.output_tokens)
 
-    def _wished_error(self, prompt: Prompt) -> Outcome | None:
+    def _given(self, params: Params, attached: dict[int, int]) -> Input:
+        tokens = count_members(params.members, attached)
+        marked = tokens >= SMALLEST_PREFIX and has_marks(params.members)
+        used = self._cache.look_up(params.members, params.model.id, attached) if marked else CacheUse()
+        return Input(tokens, used)
+
+    def _wished_failure(self, prompt: Prompt) -> Outcome | None:
         """Return how this attempt fails where a marker asks for it: for good, or the first times only."""
         kind = prompt.wishes.error
         if kind is None:
@@ -123,3 +140,9 @@ class Simulator:
         if settings.tokens_per_second:
             seconds += output_tokens / settings.tokens_per_second
         return max(seconds, 0.0)
+
+
+def _told(wrong: CannotSimulate | RecursionError) -> RequestError:
+    if isinstance(wrong, CannotSimulate):
+        return RequestError(wrong.kind, str(wrong))
+    return RequestError("invalid_request_error", "simulator: the request is nested too deeply")

@@ -90,7 +90,7 @@ class KeyBook:
         known = self._rows("select 1 from keys where sha256 = ?", _hash(secret))
         return None if known else self._add(secret, workspace, label)
 
-    def keys(self) -> list[Key]:
+    def listing(self) -> list[Key]:
         """Return every key ever made, oldest first."""
         rows = self._rows("select id, label, workspace, created_at, revoked_at from keys order by created_at, id")
         return [_key(*row) for row in rows]
@@ -99,7 +99,7 @@ class KeyBook:
         """End a key. Revoking twice changes nothing; its batches stay with the workspace."""
         moment = self._clock.now().astimezone(UTC).isoformat()
         self._rows("update keys set revoked_at = coalesce(revoked_at, ?) where id = ?", moment, key_id)
-        for key in self.keys():
+        for key in self.listing():
             if key.id == key_id:
                 return key
         raise NotFound(f"No key has the id {key_id}.")

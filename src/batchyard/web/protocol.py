@@ -240,13 +240,16 @@ class Connection(HttpToolsProtocol):
 
     def overdue(self, now: float) -> bool:
         """Whether the client has made no progress for too long, in whatever it was its turn to do."""
-        if self._answer_is_stuck(now):
+        pending = self.transport.get_write_buffer_size() + unsent_bytes(self.transport)
+        if self._answer_is_stuck(pending, now):
             return True
         if self._lingers_until is not None:
             return now > self._lingers_until
         if self.transport.is_closing():
             return False
         if self._active is None:
+            if pending and not self._in_head:
+                self._waiting_since = now  # it is not idle while it still takes its answer
             return now > self._waiting_since + self._waiting_seconds
         cycle = self.cycle
         clients_turn = cycle.more_body and not cycle.response_started and not cycle.waiting_for_100_continue
@@ -254,10 +257,9 @@ class Connection(HttpToolsProtocol):
             self._moved_at = now
         return now > self._moved_at + self._deadlines.body_seconds
 
-    def _answer_is_stuck(self, now: float) -> bool:
-        pending = self.transport.get_write_buffer_size() + unsent_bytes(self.transport)
-        accepted = self._written - pending
-        if pending == 0 or accepted > self._accepted:
+    def _answer_is_stuck(self, pending: int, now: float) -> bool:
+        accepted = self._written - pending  # heads are not counted: what matters is that it changes
+        if pending == 0 or accepted != self._accepted:
             self._accepted, self._accepted_at = accepted, now
         return now > self._accepted_at + self._deadlines.answer_seconds
 

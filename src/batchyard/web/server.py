@@ -56,6 +56,16 @@ class Server:
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._state.connections)
+
+    @property
+    def busy(self) -> int:
+        """How many calls are being answered."""
+        return len(self._state.tasks)
+
     def stop_accepting(self) -> None:
         """Let nobody new in; connections that are open go on. Calling it twice is allowed."""
         for listener in self._listeners:

@@ -1,0 +1,274 @@
+"""The body of a create call, split into drafts while it streams.
+
+    chunks ──> buffer ──> window, cut between two requests ──> all at once, or one by one ──> drafts, params
+
+It knows neither files nor the network. What it gives out and which error it raises do not depend on how the body was
+cut into chunks; only a body that is too large may be refused before an error that lies near its end is seen.
+"""
+
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from batchyard.domain.errors import BatchyardError, InvalidRequest, TooLarge
+from batchyard.domain.request import Drafts
+from batchyard.intake import grammar, requests
+from batchyard.intake.grammar import Expect
+from batchyard.intake.requests import Judged, check_json, malformed
+from batchyard.intake.scan import Scanner, TooDeep
+
+WINDOW_BYTES = 256 * 1024
+"""How much is decoded in one call: long enough that the call costs little, short enough that the loop goes on."""
+KEYS_TRIED = 8
+"""How many keys from the end of a window may begin a request; then it is read one by one."""
+MOST_INDENT = 512
+
+_BLANK = re.compile(rb"[ \t\n\r]*+")
+_KEYS = (b'"custom_id"', b'"params"')
+_BORDER = re.compile(rb"\}[ \t\n\r]*+(,)[ \t\n\r]*+\{[ \t\n\r]*+\Z")
+_NO_OBJECT = "The request body should be a JSON object: Input should be a valid dictionary"
+_NO_LIST = "requests: Input should be a valid list"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a body, and each request in it from brace to brace, may be."""
+
+    max_requests: int = 100_000
+    max_body_bytes: int = 268_435_456
+    max_request_bytes: int = 33_554_432
+
+
+class Intake:
+    """``feed`` the chunks, then ``finish``. Both give bytes to append to the body blob, and raise what is wrong.
+
+    After an error the same error comes again. ``drafts`` and ``body_sha256`` are right once ``finish`` has returned.
+    """
+
+    def __init__(self, limits: Limits, *, window_bytes: int = WINDOW_BYTES) -> None:
+        self.drafts = Drafts()
+        self._limits = limits
+        self._window_bytes = window_bytes
+        self._digest = hashlib.sha256(usedforsecurity=False)
+        self._size = 0
+        self._buffer = bytearray()
+        self._at = 0
+        self._dropped = 0
+        self._scanner = Scanner(requests.DEEPEST + 1)
+        self._one_by_one_until = 0
+        self._expect = Expect.BODY
+        self._key = ""
+        self._unknown_key: str | None = None
+        self._has_requests = False
+        self._wrong: InvalidRequest | None = None
+        self._custom_ids: set[str] = set()
+        self._offset = 0
+        self._pieces: list[bytes] = []
+        self._refusal: BatchyardError | None = None
+
+    def feed(self, chunk: bytes) -> Sequence[bytes]:
+        """Take the next bytes of the body. Raises ``InvalidRequest`` or ``TooLarge``."""
+        self._size += len(chunk)
+        self._digest.update(chunk)
+        return self._read(chunk, whole=False)
+
+    def finish(self) -> Sequence[bytes]:
+        """End the body: it was whole and right, or this raises."""
+        return self._read(b"", whole=True)
+
+    @property
+    def body_sha256(self) -> str:
+        """The hash of all bytes fed, in hexadecimal."""
+        return self._digest.hexdigest()
+
+    def _read(self, chunk: bytes, *, whole: bool) -> Sequence[bytes]:
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            if self._size > self._limits.max_body_bytes:
+                raise TooLarge(f"Request exceeds the maximum size of {self._limits.max_body_bytes} bytes")
+            self._buffer += chunk
+            while self._step(whole=whole):
+                pass
+            if whole:
+                self._check_end()
+        except BatchyardError as refusal:
+            self._refusal = refusal
+            self._buffer.clear()
+            raise
+        del self._buffer[: self._at]
+        self._dropped += self._at
+        self._at = 0
+        pieces, self._pieces = self._pieces, []
+        return pieces
+
+    def _step(self, *, whole: bool) -> bool:
+        """Go on by one mark, one value or one window; False if that needs more bytes."""
+        if self._scanner.is_within:
+            return self._value(whole=whole)
+        blank = _BLANK.match(self._buffer, self._at)
+        self._at = blank.end() if blank else self._at
+        if self._at == len(self._buffer):
+            return False
+        byte = self._buffer[self._at]
+        if self._expect is Expect.VALUE and self._key == "requests" and byte == ord("["):
+            self._expect = Expect.FIRST_REQUEST
+        elif following := grammar.MOVES.get((self._expect, byte)):
+            self._expect = following
+        else:
+            return self._begin_value(byte, whole=whole)
+        self._at += 1
+        return True
+
+    @property
+    def _position(self) -> int:
+        """Where in the body reading stands."""
+        return self._dropped + self._at
+
+    def _begin_value(self, byte: int, *, whole: bool) -> bool:
+        if self._expect in grammar.MARKS or (self._expect in grammar.KEYS and byte != ord('"')):
+            raise malformed(f"expected {self._expect.value}", self._position)
+        if self._expect in grammar.REQUESTS:
+            if len(self.drafts) >= self._limits.max_requests:
+                raise self._too_many()
+            if self._position >= self._one_by_one_until:
+                if len(self._buffer) - self._at < self._window_bytes and not whole:
+                    return False
+                if self._window(whole=whole):
+                    return True
+                self._one_by_one_until = self._position + self._window_bytes
+        return self._value(whole=whole)
+
+    def _too_many(self) -> InvalidRequest:
+        most = self._limits.max_requests
+        return InvalidRequest(
+            f"requests: List should have at most {most} items after validation, not {most + 1} or more"
+        )
+
+    def _window(self, *, whole: bool) -> bool:
+        """Take the requests up to a border in one go; False if no border was found, or one of them may be wrong."""
+        for cut in self._cuts(whole=whole):
+            with memoryview(self._buffer) as view:
+                window = b"".join((b"[", view[self._at : cut], b"]"))
+            judged = requests.several(window)
+            if judged is not None and cut - self._at <= self._limits.max_request_bytes and self._are_new(judged):
+                self._add(judged)
+                self._at = cut
+                self._expect = Expect.AFTER_REQUEST
+                return True
+        return False
+
+    def _cuts(self, *, whole: bool) -> Iterator[int]:
+        """Yield where the list may end, and commas that may stand between two requests, the last one first.
+
+        One that is neither is no harm: what lies before it is then no list of requests.
+        """
+        end = min(len(self._buffer), self._at + self._window_bytes)
+        if whole and end == len(self._buffer):
+            yield max(self._buffer.rfind(b"]", self._at), self._at)
+        for _ in range(KEYS_TRIED):
+            end = max(self._buffer.rfind(key, self._at, end) for key in _KEYS)
+            if end < 0:
+                return
+            begin = max(self._at, end - MOST_INDENT)
+            border = _BORDER.search(self._buffer[begin:end])
+            if border is not None:
+                yield begin + border.start(1)
+
+    def _are_new(self, judged: Judged) -> bool:
+        fresh = set(judged.custom_ids)
+        return (
+            len(self.drafts) + len(judged.custom_ids) <= self._limits.max_requests
+            and len(fresh) == len(judged.custom_ids)
+            and fresh.isdisjoint(self._custom_ids)
+        )
+
+    def _add(self, judged: Judged) -> None:
+        self._custom_ids.update(judged.custom_ids)
+        for custom_id, params, model in zip(judged.custom_ids, judged.params, judged.models, strict=True):
+            self.drafts.add(custom_id, self._offset, len(params), zlib.crc32(params), model=model)
+            self._offset += len(params)
+        self._pieces.append(b"".join(judged.params))
+
+    def _value(self, *, whole: bool) -> bool:
+        """Read one value to its end and judge it; False if its end is not there yet."""
+        start, most = self._at, self._limits.max_request_bytes
+        try:
+            end = self._scanner.end(self._buffer, start, whole=whole)
+        except TooDeep as error:
+            raise (self._too_long() if error.size > most else requests.too_deep(self._position)) from None
+        if (len(self._buffer) if end is None else end) - start > most:
+            raise self._too_long()
+        if end is None:
+            return False
+        self._judge(bytes(memoryview(self._buffer)[start:end]))
+        self._scanner.reset()
+        self._at = end
+        return True
+
+    def _too_long(self) -> BatchyardError:
+        if self._expect in grammar.REQUESTS:
+            most = self._limits.max_request_bytes
+            return TooLarge(f"requests.{len(self.drafts)}: Request exceeds the maximum size of {most} bytes")
+        if self._expect is Expect.BODY:
+            return InvalidRequest(_NO_OBJECT)
+        if self._expect is Expect.VALUE and self._key == "requests":
+            return InvalidRequest(_NO_LIST)
+        return self._extra() if self._unknown_key else malformed("a key is too long", self._position)
+
+    def _extra(self) -> InvalidRequest:
+        return InvalidRequest(f"{requests.shown(self._unknown_key or '')}: Extra inputs are not permitted")
+
+    def _judge(self, value: bytes) -> None:
+        if self._expect in grammar.REQUESTS:
+            self._judge_request(value)
+            return
+        check_json(value, self._position)
+        match self._expect:
+            case Expect.BODY:
+                self._wrong = InvalidRequest(_NO_OBJECT)
+                self._expect = Expect.END
+            case Expect.VALUE:
+                if self._key == "requests":
+                    self._wrong = InvalidRequest(_NO_LIST)
+                self._expect = Expect.AFTER_VALUE
+            case _:
+                self._judge_key(requests.text(value))
+                self._expect = Expect.COLON
+
+    def _judge_request(self, value: bytes) -> None:
+        judged = requests.one(len(self.drafts), value, self._position)
+        [custom_id] = judged.custom_ids
+        if custom_id in self._custom_ids:
+            raise InvalidRequest(
+                f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
+            )
+        self._add(judged)
+        self._expect = Expect.AFTER_REQUEST
+
+    def _judge_key(self, key: str) -> None:
+        """A second list replaces the first, as a JSON parser would have it; an unknown key beside a list is refused."""
+        self._key = key
+        if key == "requests":
+            self._has_requests = True
+            self._wrong = None
+            self.drafts = Drafts()
+            self._custom_ids.clear()
+        else:
+            self._unknown_key = self._unknown_key if self._unknown_key is not None else key
+        if self._has_requests and self._unknown_key is not None:
+            raise self._extra()
+
+    def _check_end(self) -> None:
+        if self._expect is Expect.BODY:
+            raise malformed("it is empty", self._position)
+        if self._expect is not Expect.END:
+            raise malformed(f"it ends where {self._expect.value} was expected", self._size)
+        if self._wrong is not None:
+            raise self._wrong
+        if not self._has_requests:
+            raise InvalidRequest("requests: Field required")
+        if not self.drafts:
+            raise InvalidRequest("requests: List should have at least 1 item after validation, not 0")

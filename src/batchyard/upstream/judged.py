@@ -1,0 +1,23 @@
+"""An upstream whose params are judged before it is asked: what cannot succeed is refused here, at no cost."""
+
+from collections.abc import Callable
+
+from batchyard.domain.outcome import Outcome, Refused
+from batchyard.domain.result import RequestError
+from batchyard.ports import Call, Upstream
+
+
+class JudgedUpstream:
+    """Implements ``Upstream``: ``judge`` returns why params are refused, or None; only calls of batches are judged."""
+
+    def __init__(self, inner: Upstream, judge: Callable[[bytes], RequestError | None]) -> None:
+        self._inner, self._judge = inner, judge
+
+    async def attempt(self, call: Call) -> Outcome:
+        """Refuse the call, or pass it on as it is."""
+        wrong = self._judge(call.params) if call.batched else None
+        return Refused(wrong) if wrong is not None else await self._inner.attempt(call)
+
+    async def close(self) -> None:
+        """Close what is behind."""
+        await self._inner.close()

@@ -1,0 +1,30 @@
+"""docs/configuration.md names every setting, and only those, as they are declared."""
+
+from pathlib import Path
+
+import pytest
+
+from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, DECLARED, NOT_YET, Declared
+
+PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+WORDS = " ".join(PAGE.split())
+
+
+def row(declared: Declared) -> str:
+    option = f"`{declared.option}`" if declared.is_option else ""
+    return f"| `{declared.name}` | {option} | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
+
+
+@pytest.mark.parametrize("declared", DECLARED.values(), ids=lambda declared: declared.name)
+def test_every_setting_has_its_row(declared: Declared) -> None:
+    assert row(declared) in PAGE.splitlines()
+
+
+def test_no_row_is_of_a_setting_that_is_gone() -> None:
+    rows = [line for line in PAGE.splitlines() if line.startswith("| `") and line.count("|") == 6]
+
+    assert rows == [row(declared) for declared in DECLARED.values()]
+
+
+def test_the_page_tells_of_the_variables_that_are_no_settings_and_of_what_is_not_there_yet() -> None:
+    assert all(word in WORDS for word in (BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, *NOT_YET.values()))

@@ -1,0 +1,184 @@
+"""Keys: made once, kept as hashes, ended at once; and an open door until the first one is made."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from batchyard.domain.errors import DataRefused, InvalidRequest, NotFound, StoreUnavailable
+from batchyard.web.keys import KeyBook, OpenUntilFirstKey, is_well_formed, new_key
+from tests.wire.world import NOW, SetClock, World
+
+
+@pytest.fixture
+def clock() -> SetClock:
+    return SetClock()
+
+
+@pytest.fixture
+def book(tmp_path: Path, clock: SetClock) -> Iterator[KeyBook]:
+    with closing(KeyBook(tmp_path / "keys.db", clock)) as opened:
+        yield opened
+
+
+def test_a_key_has_a_prefix_its_bits_and_a_checksum() -> None:
+    key = new_key(2**256 - 1)
+
+    assert re.fullmatch(r"byk_[0-9A-Za-z]{49}", key)
+    assert is_well_formed(key)
+    assert not is_well_formed(key[:-1] + ("a" if key[-1] != "a" else "b"))
+    assert not is_well_formed("byk_" + "0" * 50)
+    assert new_key(2**255) != new_key(2**255 + 1)
+
+
+def test_a_key_is_known_from_then_on_and_belongs_to_its_workspace(book: KeyBook) -> None:
+    made, secret = book.create("alpha", "laptop")
+
+    principal = asyncio.run(book.principal(secret))
+
+    assert principal is not None
+    assert principal.workspace == "alpha"
+    assert secret not in principal.caller
+    assert (made.label, made.workspace, made.created_at, made.revoked_at) == ("laptop", "alpha", NOW, None)
+    assert asyncio.run(book.principal(secret + "x")) is None
+    assert asyncio.run(book.principal("")) is None
+
+
+def test_the_secret_is_nowhere_in_the_files(book: KeyBook, tmp_path: Path) -> None:
+    _, secret = book.create("alpha")
+
+    for file in tmp_path.iterdir():
+        content = file.read_bytes()
+        assert secret.encode() not in content
+        assert secret[4:-6].encode() not in content
+    assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
+
+
+def test_what_another_process_does_is_seen_a_second_later(book: KeyBook, clock: SetClock, tmp_path: Path) -> None:
+    assert asyncio.run(book.principal("anything")) is None
+    with closing(KeyBook(tmp_path / "keys.db", SetClock())) as command_line:
+        made, secret = command_line.create("alpha")
+        assert asyncio.run(book.principal(secret)) is None
+        clock.seconds += 1
+        assert asyncio.run(book.principal(secret)) is not None
+
+        command_line.revoke(made.id)
+        clock.seconds += 1
+        assert asyncio.run(book.principal(secret)) is None
+
+
+def test_revoking_twice_changes_nothing_and_an_unknown_id_is_said(book: KeyBook, clock: SetClock) -> None:
+    made, _ = book.create("alpha")
+
+    first = book.revoke(made.id)
+    clock.moment = NOW.replace(year=2027)
+
+    assert book.revoke(made.id) == first
+    assert first.revoked_at == NOW
+    assert book.listing() == [first]
+    with pytest.raises(NotFound):
+        book.revoke("key_none")
+
+
+def test_keys_are_listed_oldest_first(book: KeyBook, clock: SetClock) -> None:
+    ids = []
+    for hour in (9, 10, 11):
+        clock.moment = NOW.replace(hour=hour)
+        ids.append(book.create("alpha")[0].id)
+
+    assert [key.id for key in book.listing()] == ids
+    assert all(re.fullmatch(r"key_[0-9A-Za-z]{24}", key_id) for key_id in ids)
+
+
+def test_a_key_of_the_operators_own_is_imported_once_and_never_revived(book: KeyBook) -> None:
+    imported = book.import_key("my-own-key")
+
+    assert imported is not None
+    assert imported.workspace == "default"
+    assert book.import_key("my-own-key") is None
+    book.revoke(imported.id)
+    assert book.import_key("my-own-key") is None
+    assert asyncio.run(book.principal("my-own-key")) is None
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_not_imported(book: KeyBook, key: str) -> None:
+    with pytest.raises(InvalidRequest):
+        book.import_key(key)
+
+
+@pytest.mark.parametrize("workspace", ["", "a\nb", "x" * 101])
+def test_a_bad_workspace_is_refused(book: KeyBook, workspace: str) -> None:
+    with pytest.raises(InvalidRequest):
+        book.create(workspace)
+
+
+def test_any_key_is_good_until_the_first_is_made_and_never_again(book: KeyBook, clock: SetClock) -> None:
+    keys = OpenUntilFirstKey(book)
+    before = asyncio.run(keys.principal("whatever"))
+    assert before is not None
+    assert before.workspace == "default"
+    assert asyncio.run(keys.principal("")) is None
+
+    made, secret = book.create("alpha")
+    clock.seconds += 1
+    assert asyncio.run(keys.principal("whatever")) is None
+    assert asyncio.run(keys.principal(secret)) is not None
+
+    book.revoke(made.id)
+    clock.seconds += 1
+    assert asyncio.run(keys.principal("whatever")) is None
+    assert book.any_made()
+
+
+def test_a_revoked_key_opens_nothing_of_the_api(book: KeyBook, clock: SetClock) -> None:
+    async def scenario() -> None:
+        world = World(keys=OpenUntilFirstKey(book))
+        made, secret = book.create("alpha")
+        assert (await world.call("GET", "/v1/messages/batches", headers={"x-api-key": secret})).status == 200
+
+        book.revoke(made.id)
+        clock.seconds += 1
+        assert (await world.call("GET", "/v1/messages/batches", headers={"x-api-key": secret})).status == 401
+
+    asyncio.run(scenario())
+
+
+def test_keys_that_cannot_be_read_are_no_reason_to_let_anybody_in(book: KeyBook) -> None:
+    world = World(keys=OpenUntilFirstKey(book))
+    book.close()
+
+    reply = asyncio.run(world.call("GET", "/v1/messages/batches"))
+
+    assert reply.error()[:2] == (529, "overloaded_error")
+
+
+def test_a_file_that_is_no_key_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "keys.db").write_bytes(b"hello, I am no database" * 100)
+
+    with pytest.raises(DataRefused, match=r"keys\.db"):
+        KeyBook(tmp_path / "keys.db", SetClock())
+
+
+def test_a_newer_key_database_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "keys.db"
+    with closing(apsw.Connection(str(path))) as newer:
+        newer.pragma("user_version", 99)
+    before = path.read_bytes()
+
+    with pytest.raises(DataRefused, match="newer"):
+        KeyBook(path, SetClock())
+    assert path.read_bytes() == before
+
+
+def test_a_key_database_that_cannot_be_written_says_so(book: KeyBook, tmp_path: Path) -> None:
+    with closing(apsw.Connection(str(tmp_path / "keys.db"))) as other:
+        other.execute("begin immediate")
+        book._db.set_busy_timeout(0)
+
+        with pytest.raises(StoreUnavailable):
+            book.create("alpha")
