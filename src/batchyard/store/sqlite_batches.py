@@ -77,8 +77,9 @@ def backlog(connection: apsw.Connection, now: int) -> Sequence[Ready]:
     due = dict(
         _decode_ready(
             connection.execute(
-                "select json_group_array(json_array(num, (select min(ready_at) from requests"
-                " indexed by requests_waiting where id >> 24 = num and state = 0 and ready_at > 0)))"
+                # "+num": a column's affinity would keep the comparison from using the index on an expression.
+                "select json_group_array(json_array(num, (select ready_at from requests indexed by requests_waiting"
+                " where id >> 24 = +num and state = 0 and ready_at > 0 order by ready_at limit 1)))"
                 " from batches where ended_at is null and closing is null and fresh = total and open > leased"
             ).get
         )

@@ -119,7 +119,9 @@ def _sweep_batch(connection: apsw.Connection, num: int, limit: int) -> int:
 
 def archive(connection: apsw.Connection, created_before: datetime, now: datetime) -> Sequence[Batch]:
     """Take the results from old batches; index batches_with_results."""
-    taken = batches(connection, "results is not null and created_at < ?", (micros(created_before),))
+    taken = batches(
+        connection, "results is not null and created_at < ?", (micros(created_before),), tail="order by created_at"
+    )
     if taken:
         connection.execute(
             "update batches set archived_at = ?, results = null, positions = null, ledger = null, size = null,"
