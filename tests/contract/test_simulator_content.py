@@ -64,6 +64,7 @@ def text(words: str, **more: Any) -> dict[str, Any]:
     return {"type": "text", "text": words, **more}
 
 
+MISMATCH = "The image was specified using the image/jpeg media type, but the image appears to be a image/png image"
 PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + struct.pack(">II", 640, 480) + b"\x08\x02"
 GIF = b"GIF89a" + struct.pack("<HH", 12, 34) + b"\x00"
 JPEG = (
@@ -194,7 +195,7 @@ def test_a_begun_answer_is_continued() -> None:
             'Classify this review as positive, negative, or neutral. Reply with just the label.\nReview: "It is a cup"',
             ["neutral"],
         ),
-        ("Label this ticket as billing, bug, or feature request: it crashes", ["billing", "bug", "feature"]),
+        ("Label this ticket as billing, bug, or feature request: it crashes", ["billing", "bug", "feature request"]),
         (
             "Categories: sports, politics, science\nClassify the article: rain tomorrow",
             ["sports", "politics", "science"],
@@ -266,10 +267,7 @@ def test_a_pdf_is_told_by_pages_also_when_they_are_compressed() -> None:
         (
             picture(PNG, "image/jpeg"),
             "invalid_request_error",
-            (
-                "messages.0.content.0.source.media_type: The image was specified using the image/jpeg media type, "
-                "but the image appears to be a image/png image"
-            ),
+            f"messages.0.content.0.source.media_type: {MISMATCH}",
         ),
         (pdf(b"hello"), "invalid_request_error", "messages.0.content.0.source.data: The PDF specified was not valid."),
         (

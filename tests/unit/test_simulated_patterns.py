@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchyard.upstream.simulated_dice import Dice
@@ -26,6 +26,7 @@ PATTERNS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PATTERNS, st.booleans(), st.booleans(), st.text("ab0_-. \n", max_size=8))
 def test_matching_agrees_with_pythons_engine(core: str, starts: bool, ends: bool, text: str) -> None:
     ours = Pattern(f"{'^' * starts}(?:{core}){'$' * ends}")
@@ -34,6 +35,7 @@ def test_matching_agrees_with_pythons_engine(core: str, starts: bool, ends: bool
     assert ours.matches(text) == (theirs.search(text) is not None)
 
 
+@settings(deadline=None)
 @given(PATTERNS, st.integers(0, 1000))
 def test_what_is_made_from_a_pattern_matches_it(core: str, seed: int) -> None:
     made = Pattern(f"^{core}$").make(Dice(b"", seed=seed), 0, None)

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchyard.upstream.simulated_dice import Dice
@@ -117,6 +117,7 @@ REVIEW: dict[str, Any] = {
 }
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=8))
 def test_a_real_schema_gets_a_valid_instance(key: bytes) -> None:
     instance = made(REVIEW, key)
@@ -259,6 +260,7 @@ SCHEMAS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(SCHEMAS)
 def test_an_instance_of_any_schema_is_valid_or_not_given(schema: Any) -> None:
     rooted = {"allOf": [schema], "$defs": {"leaf": {"type": "string", "pattern": "^x+$"}}}
@@ -280,6 +282,7 @@ HOSTILE = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 def test_no_schema_makes_it_raise_anything_else(schema: Any) -> None:
     try:

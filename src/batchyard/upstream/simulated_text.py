@@ -35,9 +35,11 @@ _WORD = r"[^\W\d][\w-]{0,40}"
 _AND = r"[\"'`]?,?\s+(?:or|and)\s+[\"'`]?"
 _COMMA = r"[\"'`]?,\s*[\"'`]?"
 _LEAD = r"(?:\bas|\binto|\bone of|\beither|labels?|categor(?:y|ies)|classes|options|(?:answer|reply|respond) with)\b"
+_LABEL = rf"{_WORD}(?: {_WORD}){{0,3}}"
+_LAST = rf"(?:{_LABEL}(?=\s*(?:[.:;!?)\"'`\n]|$))|{_WORD})"
 _SLASHED = re.compile(rf"(?<![\w/.:]){_WORD}(?: ?/ ?{_WORD}){{1,20}}(?![\w/])")
 _LISTED = re.compile(
-    rf"{_LEAD}[^\w\n]{{0,6}}(?:the\b[^\w\n]{{1,3}})?({_WORD}(?:{_COMMA}{_WORD}){{0,20}}{_AND}{_WORD})", re.IGNORECASE
+    rf"{_LEAD}[^\w\n]{{0,6}}(?:the\b[^\w\n]{{1,3}})?({_LABEL}(?:{_COMMA}{_LABEL}){{0,20}}{_AND}{_LAST})", re.IGNORECASE
 )
 _AFTER_COLON = re.compile(
     rf"{_LEAD}[^\n:]{{0,40}}:\s*[\[\"'`]{{0,2}}({_WORD}(?:{_COMMA}{_WORD}){{1,20}})", re.IGNORECASE
