@@ -160,6 +160,7 @@ def test_show_cancel_and_delete(capsysbinary: pytest.CaptureFixture[bytes]) -> N
 
         assert shell("show", BATCH) == 0
         assert b"2: 1 succeeded, 1 errored" in shell.out
+        assert f"{server.base}/v1/messages/batches/{BATCH}/results".encode() in shell.out
         assert shell("show", BATCH, "--json") == 0
         assert list(json.loads(shell.out))[:2] == ["id", "type"]
         assert shell("cancel", BATCH, "--json") == 0

@@ -168,6 +168,21 @@ def test_a_torn_last_line_of_the_journal_is_as_if_it_was_not_written(tmp_path: P
     assert len(server.batches) == 3
 
 
+def test_a_long_torn_line_does_not_show_behind_the_next_short_one(tmp_path: Path) -> None:
+    server = FakeApi()
+    job = a_job(tmp_path, requests(25), most=10)
+    with pytest.raises(Killed):
+        run(job, server, hear=die_after("Created"))
+    with (tmp_path / "out.jsonl.batchyard").open("ab") as journal:
+        journal.write(b'{"written":"' + b"0" * 500)
+    with pytest.raises(Killed):
+        run(job, server, hear=die_after("Created"))
+
+    run(job, server)
+
+    assert len(server.batches) == 3
+
+
 @pytest.mark.parametrize("renamed", [True, False])
 def test_a_kill_around_the_last_rename_ends_well(
     tmp_path: Path, renamed: bool, monkeypatch: pytest.MonkeyPatch

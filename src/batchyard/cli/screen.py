@@ -39,13 +39,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=None, pad_edge=False, header_style="bold")
+    grid = Table(box=None, pad_edge=False, header_style="bold", show_header=any(head))
     for name in head:
         grid.add_column(name, no_wrap=name in ("batch", "id"), overflow="fold")
     for row in rows:
         grid.add_row(*(Text(clean(cell)) for cell in row))
-    console = Console(highlight=False)
-    console.print(grid, width=None if console.is_terminal else WIDE)
+    Console(highlight=False, width=None if sys.stdout.isatty() else WIDE).print(grid)
 
 
 def counted(counts: "Counts") -> str:
