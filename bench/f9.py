@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from bench.client import Client
 from bench.figures import Figure
-from bench.sitting import Sitting
+from bench.sitting import Sitting, slots_used
 
 SLOTS = 256
 LATENCY = 0.05
@@ -41,5 +41,5 @@ def job(sitting: Sitting, count: int, *, faults: bool) -> float:
         spent = time.perf_counter() - began
         client.close()
         tally = mock.tally()
-    sitting.say(f"  {tally.calls} calls: {tally.answers}")
+    sitting.say(f"  {tally.calls} calls, {slots_used(tally, SLOTS):.0%} of the slots used: {tally.answers}")
     return spent
