@@ -405,7 +405,7 @@ def test_a_cut_download_is_seen_as_cut() -> None:
             reader, writer = await here.connect()
             writer.write(head(f"GET {PATH}/{batch_id}/results HTTP/1.1"))
             with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-                await one_answer(reader)
+                await asyncio.wait_for(one_answer(reader), 5)
 
     asyncio.run(scenario())
 

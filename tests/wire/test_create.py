@@ -117,6 +117,14 @@ def test_a_body_over_the_limit_is_a_413_and_leaves_nothing(declared: bool) -> No
     assert world.blobs.names == set()
 
 
+def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_read() -> None:
+    headers = {"content-length": str(256 * 1024 * 1024 + 1)}
+
+    reply = asyncio.run(World().call("POST", PATH, headers=headers, unread=True))
+
+    assert reply.error()[:2] == (413, "request_too_large")
+
+
 def test_more_requests_than_allowed_are_refused() -> None:
     world = World(WebSettings(max_requests=2))
 
@@ -131,7 +139,7 @@ def test_more_requests_than_allowed_are_refused() -> None:
 def test_an_encoded_body_is_refused_before_it_is_read(header: tuple[str, str]) -> None:
     world = World()
 
-    reply = asyncio.run(world.call("POST", PATH, b"\x1f\x8b", headers={header[0]: header[1]}))
+    reply = asyncio.run(world.call("POST", PATH, b"\x1f\x8b", headers={header[0]: header[1]}, unread=True))
 
     assert reply.error()[:2] == (400, "invalid_request_error")
     assert reply.error()[2].startswith(header[0])

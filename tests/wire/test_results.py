@@ -294,7 +294,7 @@ def test_a_download_is_cut_once_its_batch_is_gone(how: str) -> None:
             await world.store.archive(world.clock.now() + timedelta(days=1), world.clock.now())
 
         with pytest.raises(Cut):
-            await download
+            await asyncio.wait_for(download, 5)
         assert blobs.readers[0].closed
 
     asyncio.run(scenario())

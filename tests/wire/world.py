@@ -91,8 +91,9 @@ async def ask(
     *,
     peer: str = "127.0.0.1",
     leaves: bool = False,
+    unread: bool = False,
 ) -> Reply:
-    """Make one call in process. ``leaves``: the client goes away right after its body."""
+    """Make one call in process. ``leaves``: the client goes right after its body; ``unread``: nobody may read it."""
     path, _, query = target.partition("?")
     scope = {
         "type": "http",
@@ -112,6 +113,7 @@ async def ask(
     reply = Reply(0, [], b"", whole=False)
 
     async def receive() -> Message:
+        assert not unread, "the body is read"
         if waiting:
             return waiting.pop(0)
         if leaves:
@@ -173,12 +175,13 @@ class World:
         headers: Mapping[str, str | None] | None = None,
         peer: str = "127.0.0.1",
         leaves: bool = False,
+        unread: bool = False,
     ) -> Reply:
         """Ask with the usual headers, changed by ``headers`` (None takes one away)."""
         merged: dict[str, str | None] = {**HEADERS, **(headers or {})}
         lines = [(name, value) for name, value in merged.items() if value is not None]
         chunks = [body] if isinstance(body, bytes) else body
-        return await ask(self.app, method, target, lines, chunks, peer=peer, leaves=leaves)
+        return await ask(self.app, method, target, lines, chunks, peer=peer, leaves=leaves, unread=unread)
 
     async def create(self, *custom_ids: str, headers: Mapping[str, str | None] | None = None) -> str:
         reply = await self.call("POST", "/v1/messages/batches", a_body(*(custom_ids or ("a",))), headers=headers)

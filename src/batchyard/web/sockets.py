@@ -47,7 +47,7 @@ def unsent_bytes(transport: asyncio.Transport) -> int:
         answer = fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
     except (OSError, ValueError, AttributeError):
         return 0
-    return int.from_bytes(answer, "little")
+    return int.from_bytes(answer, sys.byteorder)
 
 
 class _NoSuchFamily(Exception):
