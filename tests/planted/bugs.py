@@ -1,6 +1,8 @@
 """Bugs planted on purpose: each must make the tests it names fail. The shipped package knows nothing of them."""
 
+from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
+from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 
 SAFETY = "tests/simulation/test_safety.py"
@@ -146,4 +148,4 @@ RULES = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *MEMORY]
+BUGS = [*DISPATCH, *RULES, *MEMORY, *INTAKE, *BLOBS]
