@@ -1,6 +1,8 @@
 """Bugs planted on purpose: each must make the tests it names fail. The shipped package knows nothing of them."""
 
+from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
+from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.sqlite_bugs import SQLITE
 
@@ -318,4 +320,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *MEMORY, *SQLITE, *CLIENT]
+BUGS = [*DISPATCH, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE]

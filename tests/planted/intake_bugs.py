@@ -1,0 +1,141 @@
+"""Bugs planted in intake."""
+
+from tests.planted.bug import Bug
+
+TESTS = "tests/unit/test_intake.py tests/unit/test_intake_properties.py"
+
+INTAKE = [
+    Bug(
+        "bad UTF-8 passes in a window",
+        "intake/requests.py",
+        "            window.decode()  # the",
+        "            pass  # the",
+        TESTS,
+    ),
+    Bug(
+        "nesting is not judged in a window",
+        "intake/requests.py",
+        "    return _openers(window) - 1 - 2 * size >= DEEPEST and nesting(window) > DEEPEST + 2",
+        "    return False",
+        TESTS,
+    ),
+    Bug(
+        "only the beginning of the custom_ids of a window is judged",
+        "intake/requests.py",
+        '_ALLOWED.fullmatch("".join(custom_ids))',
+        '_ALLOWED.match("".join(custom_ids))',
+        TESTS,
+    ),
+    Bug(
+        "a custom_id may end in a line break",
+        "intake/requests.py",
+        "_ALLOWED.fullmatch(custom_id)",
+        "re.match(PATTERN, custom_id)",
+        TESTS,
+    ),
+    Bug(
+        "a comma may end the list of requests",
+        "intake/requests.py",
+        "if not requests or not",
+        "if not",
+        TESTS,
+    ),
+    Bug(
+        "custom_ids may be equal within a window",
+        "intake/body.py",
+        "and len(fresh) == len(judged.custom_ids)",
+        "",
+        TESTS,
+    ),
+    Bug(
+        "custom_ids may be equal in two windows",
+        "intake/body.py",
+        "and fresh.isdisjoint(self._custom_ids)",
+        "",
+        TESTS,
+    ),
+    Bug(
+        "a window may hold a request that is too long",
+        "intake/body.py",
+        "if judged is not None and cut - self._at <= self._limits.max_request_bytes and",
+        "if judged is not None and",
+        TESTS,
+    ),
+    Bug(
+        "a window may hold too many requests",
+        "intake/body.py",
+        "len(self.drafts) + len(judged.custom_ids) <= self._limits.max_requests",
+        "True",
+        TESTS,
+    ),
+    Bug(
+        "a second list of requests keeps the custom_ids of the first",
+        "intake/body.py",
+        "            self._custom_ids.clear()\n",
+        "",
+        TESTS,
+    ),
+    Bug(
+        "a second list of requests is added to the first",
+        "intake/body.py",
+        "            self.drafts = Drafts()\n            self._custom_ids",
+        "            self._custom_ids",
+        TESTS,
+    ),
+    Bug(
+        "a value that ends where it begins has no end",
+        "intake/body.py",
+        "if (len(self._buffer) if end is None else end) - start > most",
+        "if (end or len(self._buffer)) - start > most",
+        TESTS,
+    ),
+    Bug(
+        "too deep or too long is a matter of chunks",
+        "intake/body.py",
+        "self._too_long() if error.size > most else requests.too_deep(self._position)",
+        "requests.too_deep(self._position)",
+        TESTS,
+    ),
+    Bug(
+        "a refused body may go on",
+        "intake/body.py",
+        "            self._refusal = refusal\n",
+        "",
+        TESTS,
+    ),
+    Bug(
+        "there may be any number of requests one by one",
+        "intake/body.py",
+        "                raise self._too_many()",
+        "                pass",
+        TESTS,
+    ),
+    Bug(
+        "an escape is split at the end of a block",
+        "intake/scan.py",
+        "                block = block[:-1]  # what",
+        "                pass  # what",
+        TESTS,
+    ),
+    Bug(
+        "the end of a value is missed where two brackets close",
+        "intake/scan.py",
+        "min(depths[1:], default=1) <= 0",
+        "min(depths[1:], default=1) == 0",
+        TESTS,
+    ),
+    Bug(
+        "an escaped backslash escapes the quote behind it",
+        "intake/scan.py",
+        'json.replace(b"\\\\\\\\", b"..").replace',
+        "json.replace",
+        TESTS,
+    ),
+    Bug(
+        "a string ends with its block",
+        "intake/scan.py",
+        "self._in_string ^= len(parts) % 2 == 0",
+        "pass",
+        TESTS,
+    ),
+]
