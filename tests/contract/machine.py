@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,8 +16,8 @@ from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.errors import BatchyardError
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
-from batchyard.domain.request import Lease
-from batchyard.ports import Page, Pick, Store, Turn
+from batchyard.domain.request import Lease, Origin
+from batchyard.ports import NewBatch, Page, Pick, Store, Turn
 from batchyard.testing.factories import NOW, a_batch, drafts, errored, failed, origin, retried, sealed_files, succeeded
 from tests.contract.store_table import StoreFactory
 from tests.contract.yard import recount
@@ -25,8 +25,10 @@ from tests.contract.yard import recount
 WORKSPACES = ("w1", "w2")
 OWNERS = ("o1", "o2", "o3")
 STRANGER = batch_id(NOW, 12345)
-SECONDS = (0.0, 0.000001, 0.7, 5.3, 29.1, 61.7, 599.2, 43_201.9, 86_399.4)
+SHORT = (0.0, 0.000001, 0.7, 5.3, 29.1, 61.7)
+LONG = (599.2, 43_201.9, 86_399.4)
 """Steps of the clock, about the size of every limit that a store knows."""
+
 
 Verb = Callable[[Store], Coroutine[Any, Any, Any]]
 
@@ -36,7 +38,7 @@ owners = st.sampled_from(OWNERS)
 
 @dataclass
 class Held:
-    """A lease that was given once, and to whom: it may be stale by now."""
+    """A lease that was given, and to whom."""
 
     owner: str
     lease: Lease
@@ -53,6 +55,14 @@ def plain(answer: object) -> object:
             return sorted(answer, key=repr)
         case _:
             return answer
+
+
+async def create(new: NewBatch, requests: int, came: Origin, defend: bool, store: Store) -> Batch:
+    return await store.create(new, drafts(requests), came, defend=defend)
+
+
+async def cancel(workspace: str, batch: str, now: datetime, store: Store) -> Batch:
+    return await store.cancel(workspace, batch, now)
 
 
 async def first_page(workspace: str, store: Store) -> Page:
@@ -76,6 +86,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model = self.open(type(self).model_factory, "model")
         self.batches: list[Batch] = []
         self.held: list[Held] = []
+        self.spent: list[Held] = []
         self.seen: dict[str, Batch] = {}
 
     def open(self, factory: StoreFactory, name: str) -> Store:
@@ -104,12 +115,19 @@ class StoreMachine(RuleBasedStateMachine):
     def any_batch(self, data: st.DataObject) -> str:
         return data.draw(st.sampled_from([STRANGER, *[batch.id for batch in self.batches]]), label="batch")
 
-    @initialize(entropy=st.integers(0, 2**80))
-    def begin(self, entropy: int) -> None:
+    @initialize(requests=st.lists(st.integers(1, 4), min_size=1, max_size=3), entropy=st.integers(0, 2**80))
+    def begin(self, requests: list[int], entropy: int) -> None:
         self.entropy = entropy
+        for workspace, number in zip(("w1", "w1", "w2"), requests, strict=False):
+            new = a_batch(workspace, created_at=self.now, body=f"{len(self.batches)}.body")
+            self.remember(self.both(partial(create, new, number, origin(began_at=self.now), False)))
 
-    @rule(seconds=st.sampled_from(SECONDS))
+    @rule(seconds=st.sampled_from(SHORT))
     def wait(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @rule(seconds=st.sampled_from(LONG))
+    def wait_long(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
 
     @rule(
@@ -146,20 +164,23 @@ class StoreMachine(RuleBasedStateMachine):
             workspace, created_at=at, expires_after=timedelta(seconds=lasts), body=f"{len(self.batches)}.body"
         )
         came = origin(caller, sent=sent, began_at=at - timedelta(seconds=took), retry=retry, idempotency_key=key)
-        batch = self.both(lambda store: store.create(new, drafts(requests), came, defend=defend))
-        if batch is not None and batch.id not in self.seen:
+        self.remember(self.both(partial(create, new, requests, came, defend)))
+
+    def remember(self, batch: Batch | None) -> None:
+        if batch is not None and batch.id not in [known.id for known in self.batches]:
             self.batches.append(batch)
             self.now = max(self.now, batch.created_at)
 
     @rule(data=st.data(), workspace=workspaces)
     def cancel(self, data: st.DataObject, workspace: str) -> None:
-        batch = self.any_batch(data)
-        self.both(lambda store: store.cancel(workspace, batch, self.now))
+        self.both(partial(cancel, workspace, self.any_batch(data), self.now))
 
     @rule(data=st.data(), workspace=workspaces)
     def delete(self, data: st.DataObject, workspace: str) -> None:
-        batch = self.any_batch(data)
-        self.both(lambda store: store.delete(workspace, batch))
+        ended = [known.id for known in self.batches if known.id in self.seen and self.seen[known.id].ended_at]
+        batch = data.draw(st.sampled_from(ended), label="ended") if ended else self.any_batch(data)
+        gone = self.both(lambda store: store.delete(workspace, batch))
+        self.batches = [known for known in self.batches if gone is None or known.id != batch]
 
     @rule(
         data=st.data(), workspace=workspaces, limit=st.integers(1, 3), cursors=st.tuples(st.booleans(), st.booleans())
@@ -172,32 +193,62 @@ class StoreMachine(RuleBasedStateMachine):
     def beat(self, owner: str) -> None:
         self.both(lambda store: store.beat(owner, self.now))
 
-    @rule(data=st.data(), owner=owners, behind=st.sampled_from([0.0, 0.0, 0.0, 20.2]))
-    def turn(self, data: st.DataObject, owner: str, behind: float) -> None:
-        newest = max([NOW, *[batch.created_at for batch in self.batches]])
-        now = max(newest, self.now - timedelta(seconds=behind))
-        picks = self.some_picks(data)
-        settlements = self.some_settlements(data, owner)
-        turn = self.both(lambda store: store.turn(owner, settlements, picks, now))
+    def take_turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> None:
+        turn: Turn = self.both(lambda store: store.turn(owner, settlements, picks, now))
+        settled = {settlement.lease for settlement in settlements} - {stale.lease for stale in turn.stale}
+        self.spent += [held for held in self.held if held.lease in settled]
+        self.held = [held for held in self.held if held.lease not in settled]
         self.held += [Held(owner, lease) for lease in turn.leases]
 
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), owner=owners, limit=st.integers(1, 3))
+    def lease(self, data: st.DataObject, owner: str, limit: int) -> None:
+        ready = [ready.batch for ready in self.runner.run(self.model.backlog(self.now))]
+        batch = data.draw(st.sampled_from(ready), label="ready") if ready else self.any_batch(data)
+        self.take_turn(owner, [], [Pick(batch, limit)], self.now)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """Settle some of what an owner holds, as it should."""
+        owner = data.draw(st.sampled_from(self.held), label="holder").owner
+        own = [held.lease for held in self.held if held.owner == owner]
+        leases = data.draw(st.lists(st.sampled_from(own), min_size=1, max_size=4, unique=True), label="settled")
+        self.take_turn(owner, [self.a_settlement(data, lease) for lease in leases], [], self.now)
+
+    @rule(data=st.data(), owner=owners, behind=st.sampled_from([0.0, 0.0, 20.2]))
+    def turn(self, data: st.DataObject, owner: str, behind: float) -> None:
+        """Settle and pick in one turn, now and then what the owner does not hold, or by a clock that is behind."""
+        newest = max([NOW, *[batch.created_at for batch in self.batches]])
+        now = max(newest, self.now - timedelta(seconds=behind))
+        self.take_turn(owner, self.some_settlements(data, owner), self.some_picks(data), now)
+
     def some_picks(self, data: st.DataObject) -> Sequence[Pick]:
-        if not self.batches:
-            return [Pick(STRANGER, 2)]
-        newest = [batch.id for batch in self.batches[-3:]]
-        limits = data.draw(st.dictionaries(st.sampled_from(newest), st.integers(0, 4)), label="picks")
+        names = [STRANGER, *[batch.id for batch in self.batches[-3:]]]
+        limits = data.draw(st.dictionaries(st.sampled_from(names), st.integers(0, 4)), label="picks")
         return [Pick(batch, limit) for batch, limit in limits.items()]
 
     def some_settlements(self, data: st.DataObject, owner: str) -> Sequence[Settlement]:
-        """Draw settlements mostly of the owner's own leases, now and then of another's, an older or a newer attempt."""
-        recent = [held for held in self.held[-12:] if held.owner == owner] or self.held[-4:]
-        if not recent:
-            return []
-        chosen = data.draw(st.lists(st.sampled_from(recent), max_size=4), label="settled")
-        return [self.a_settlement(data, held.lease) for held in chosen]
+        own = [held.lease for held in self.held if held.owner == owner]
+        others = [held.lease for held in [*self.held, *self.spent[-6:]] if held.lease not in own]
+        wrong = [replace(lease, attempt=lease.attempt + step) for lease in own for step in (1, -1)]
+        chosen = [
+            *data.draw(st.lists(st.sampled_from(own), max_size=3) if own else st.just([]), label="own"),
+            *data.draw(st.lists(st.sampled_from(others + wrong), max_size=2) if others + wrong else st.just([])),
+        ]
+        return [self.a_settlement(data, lease) for lease in data.draw(st.permutations(chosen), label="settled")]
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), owner=owners, kept=st.integers(0, 2))
+    def run_out(self, data: st.DataObject, owner: str, kept: int) -> None:
+        """Settle all that a batch still has, but for ``kept`` requests."""
+        batch = data.draw(st.sampled_from(self.batches), label="batch").id
+        self.take_turn(owner, [], [Pick(batch, 9)], self.now)
+        for holder in OWNERS:
+            own = [held.lease for held in self.held if held.owner == holder and held.lease.batch == batch]
+            self.take_turn(holder, [self.a_settlement(data, lease) for lease in own[kept:]], [], self.now)
 
     def a_settlement(self, data: st.DataObject, lease: Lease) -> Settlement:
-        lease = replace(lease, attempt=lease.attempt + data.draw(st.sampled_from([0, 0, 0, 0, 1, -1]), label="off"))
         ready_at = self.now + timedelta(seconds=data.draw(st.sampled_from([0.0, 5.3, 90.9]), label="wait"))
         match data.draw(st.sampled_from(["succeeded", "succeeded", "errored", "retried", "failed"]), label="how"):
             case "succeeded":
@@ -208,18 +259,26 @@ class StoreMachine(RuleBasedStateMachine):
                 return retried(lease, ready_at, at=self.now)
         return failed(lease, ready_at, at=self.now)
 
-    @rule(owner=owners)
-    def reclaim(self, owner: str) -> None:
+    @rule(data=st.data())
+    def reclaim(self, data: st.DataObject) -> None:
+        owner = data.draw(st.sampled_from([held.owner for held in self.held] or OWNERS), label="owner")
         self.both(lambda store: store.reclaim(owner, self.now))
+        self.spent += [held for held in self.held if held.owner == owner]
+        self.held = [held for held in self.held if held.owner != owner]
 
     @rule()
     def expire(self) -> None:
         self.both(lambda store: store.expire(self.now))
 
-    @rule(data=st.data(), right=st.sampled_from([True, True, True, False]))
-    def seal(self, data: st.DataObject, right: bool) -> None:
-        ripe = [batch.id for batch in self.runner.run(self.model.ripe())]
-        batch = data.draw(st.sampled_from(ripe)) if ripe else self.any_batch(data)
+    @rule(data=st.data(), closing=st.booleans(), right=st.sampled_from([True, True, True, False]))
+    def seal(self, data: st.DataObject, *, closing: bool, right: bool) -> None:
+        """Seal a ripe batch, canceled first where ``closing``, or try to seal one that is not ripe."""
+        batch = self.any_batch(data)
+        if closing:
+            for workspace in WORKSPACES:
+                self.both(partial(cancel, workspace, batch, self.now))
+        ripe = [known.id for known in self.runner.run(self.model.ripe())]
+        batch = data.draw(st.sampled_from(ripe), label="ripe") if ripe else batch
         counts = recount(self.finals_of(self.model, batch)) if ripe else Counts(succeeded=1)
         if not right:
             counts = replace(counts, expired=counts.expired + 1, canceled=max(0, counts.canceled - 1))
@@ -229,7 +288,7 @@ class StoreMachine(RuleBasedStateMachine):
     def sweep(self, limit: int) -> None:
         self.both(lambda store: store.sweep(limit))
 
-    @rule(seconds=st.sampled_from(SECONDS))
+    @rule(seconds=st.sampled_from(SHORT + LONG))
     def archive(self, seconds: float) -> None:
         self.both(lambda store: store.archive(self.now - timedelta(seconds=seconds), self.now))
 

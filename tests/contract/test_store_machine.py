@@ -30,7 +30,7 @@ def machine(name: str) -> type[StoreMachine]:
 
 @pytest.mark.parametrize("name", STORES)
 def test_a_store_lives_as_its_model_does(name: str) -> None:
-    run_state_machine_as_test(machine(name), settings=settings(max_examples=60, stateful_step_count=40, deadline=None))
+    run_state_machine_as_test(machine(name), settings=settings(max_examples=30, stateful_step_count=40, deadline=None))
 
 
 @pytest.mark.accept
