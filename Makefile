@@ -41,6 +41,15 @@ format: .venv/.dev ## let ruff format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+bench: .venv/.dev .venv-bench/.made ## the figures of docs/benchmarks.md (BENCH="f3 --short" for some)
+	PYTHONPATH=. .venv-bench/bin/python -m bench --server $(BIN)/batchyard $(BENCH) | tee figures.jsonl
+	.venv-bench/bin/python -m bench.report figures.jsonl
+
+.venv-bench/.made: requirements/bench.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
+	@touch $@
+
 accept: .venv/.dev ## the long forms, and every planted bug
 	$(BIN)/python -m pytest -m accept -n 0 tests
 	$(BIN)/python tests/planted/run.py
