@@ -150,7 +150,7 @@ def test_a_revoked_key_opens_nothing_of_the_api(book: KeyBook, clock: SetClock) 
 
 def test_keys_that_cannot_be_read_are_no_reason_to_let_anybody_in(book: KeyBook) -> None:
     world = World(keys=OpenUntilFirstKey(book))
-    book.close()
+    book._db.close()
 
     reply = asyncio.run(world.call("GET", "/v1/messages/batches"))
 

@@ -21,7 +21,7 @@ from batchyard.web.calls import Answer, ApiCall
 from batchyard.web.protocol import ClientGone
 from batchyard.web.settings import WebSettings
 
-PORTION = 512 * 1024
+PORTION = 256 * 1024
 """Bytes given to intake at once: some milliseconds of the event loop."""
 LONGEST_IDEMPOTENCY_KEY = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -8,6 +8,7 @@ import asyncio
 import hmac
 import secrets
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -67,6 +68,7 @@ class KeyBook:
         self._clock = clock
         self._read_at: float | None = None
         self._reading = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, "keys")  # its own: no call waits for its key behind somebody's disk
         self._live: dict[bytes, tuple[bytes, str]] = {}
         self._made = False
         try:
@@ -76,6 +78,7 @@ class KeyBook:
 
     def close(self) -> None:
         """Let go. Closing twice is allowed."""
+        self._thread.shutdown()
         self._db.close()
 
     def create(self, workspace: str, label: str = "") -> tuple[Key, str]:
@@ -126,7 +129,8 @@ class KeyBook:
         async with self._reading:
             if not self._is_fresh():
                 began = self._clock.monotonic()
-                self._live, self._made = await asyncio.to_thread(self._read)
+                reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read)
+                self._live, self._made = await reading
                 self._read_at = began
 
     def _is_fresh(self) -> bool:
