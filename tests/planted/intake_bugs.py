@@ -8,15 +8,22 @@ INTAKE = [
     Bug(
         "bad UTF-8 passes in a window",
         "intake/requests.py",
-        "            window.decode()  # the",
-        "            pass  # the",
+        "        _check_utf8(window)\n",
+        "",
         TESTS,
     ),
     Bug(
         "nesting is not judged in a window",
         "intake/requests.py",
-        "    return _openers(window) - 1 - 2 * size >= DEEPEST and nesting(window) > DEEPEST + 2",
-        "    return False",
+        "return any(_openers(value) > DEEPEST and nesting(value) > DEEPEST for value in long)",
+        "return False",
+        TESTS,
+    ),
+    Bug(
+        "nesting is not judged where a later key hides it",
+        "intake/requests.py",
+        "return nesting(window) > DEEPEST + 2",
+        "return False",
         TESTS,
     ),
     Bug(

@@ -275,7 +275,7 @@ def test_five_hundred_levels_are_allowed_and_one_more_is_not(window: int, others
 
 
 def test_depth_is_judged_even_where_a_later_key_hides_it() -> None:
-    deep = b"[" * 600 + b"]" * 600
+    deep = b'{"a":' * 600 + b"1" + b"}" * 600
 
     assert "levels of nesting" in refusal(requests(b'{"custom_id":"a","params":%s,"params":{}}' % deep))
 
@@ -377,3 +377,17 @@ def test_a_request_too_long_and_too_deep_is_called_what_shows_first() -> None:
 
 def test_no_value_at_all_is_shorter_than_every_limit() -> None:
     assert refusal(b'}{"requests":[]}', Limits(max_request_bytes=1)).endswith("a value is missing at byte 0")
+
+
+@pytest.mark.parametrize("at", [0, 262_143, 262_144, 400_000, 899_990])
+def test_bad_utf_8_is_named_with_its_place_however_far_in(at: int) -> None:
+    text = ("é" * 450_000).encode()
+    wrong = text[:at] + b"\xc3" + text[at + 1 :] if at % 2 else text[:at] + b"\xff" + text[at + 1 :]
+    body = requests(b'{"custom_id":"a","params":{"k":"%s"}}' % wrong)
+    place = wrong.decode(errors="surrogateescape")
+
+    with pytest.raises(InvalidRequest, match="not UTF-8") as caught:
+        split(body, step=65_536)
+
+    first = len(place[: next(i for i, char in enumerate(place) if char >= "\udc80")].encode())
+    assert caught.value.message.endswith(f"at byte {body.index(wrong) + first}")

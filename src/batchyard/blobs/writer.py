@@ -26,7 +26,8 @@ class FileWriter:
         self._note_written = note_written
         self._checksums = Checksums()
         self._file: OpenFile | None = None
-        self._buffer = bytearray()
+        self._buffer: list[bytes] = []
+        self._buffered = 0
         self._step: asyncio.Future[OSError | None] | None = None
         self._error: OSError | None = None
         self._is_finished = False
@@ -35,8 +36,9 @@ class FileWriter:
         assert not self._is_finished, f"{self.name} is written after its end"
         await self._settled()
         self._note_written(self.name)
-        self._buffer += chunk
-        if self._file is None or len(self._buffer) >= BUFFER_BYTES:
+        self._buffer.append(bytes(chunk))
+        self._buffered += len(chunk)
+        if self._file is None or self._buffered >= BUFFER_BYTES:
             await self._do(self._flush)
 
     async def finish(self) -> None:
@@ -77,8 +79,9 @@ class FileWriter:
     def _flush(self) -> None:
         if self._file is None:
             self._file = OpenFile(self._disk.create(self._part))
-        content = bytes(self._buffer)
+        content = b"".join(self._buffer)
         self._buffer.clear()
+        self._buffered = 0
         self._checksums.add(content)
         self._disk.write(self._file.descriptor, content)
 

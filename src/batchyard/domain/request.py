@@ -6,8 +6,9 @@ pending ── lease ──> leased ── finish ──> final
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, repeat
 
 MAX_MODELS = 256
 """Distinct model names kept for each batch. Requests beyond them share the name "": they run all the same."""
@@ -36,12 +37,33 @@ class Drafts:
         self.lengths.append(length)
         self.crcs.append(crc)
         self.prefixes.append(prefix)
+        self.models.append(self._index(model))
+
+    def extend(
+        self,
+        custom_ids: Sequence[str],
+        lengths: Sequence[int],
+        crcs: Iterable[int],
+        models: Sequence[str],
+        *,
+        first: int,
+    ) -> None:
+        """Append many without a prefix, whose params lie one behind another from byte ``first`` on."""
+        indexes = {model: self._index(model) for model in dict.fromkeys(models)}
+        self.custom_ids.extend(custom_ids)
+        self.offsets.extend(accumulate(lengths[:-1], initial=first))
+        self.lengths.extend(lengths)
+        self.crcs.extend(crcs)
+        self.prefixes.extend(repeat(0, len(custom_ids)))
+        self.models.extend(map(indexes.__getitem__, models))
+
+    def _index(self, model: str) -> int:
         known = self.model_names.get(model)
         if known is None:
             known = 0
             if len(self.model_names) < MAX_MODELS:
                 known = self.model_names[model] = len(self.model_names)
-        self.models.append(known)
+        return known
 
     def __len__(self) -> int:
         return len(self.custom_ids)

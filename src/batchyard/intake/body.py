@@ -98,9 +98,7 @@ class Intake:
             self._refusal = refusal
             self._buffer.clear()
             raise
-        del self._buffer[: self._at]
-        self._dropped += self._at
-        self._at = 0
+        self._drop()
         pieces, self._pieces = self._pieces, []
         return pieces
 
@@ -187,9 +185,11 @@ class Intake:
 
     def _add(self, judged: Judged) -> None:
         self._custom_ids.update(judged.custom_ids)
-        for custom_id, params, model in zip(judged.custom_ids, judged.params, judged.models, strict=True):
-            self.drafts.add(custom_id, self._offset, len(params), zlib.crc32(params), model=model)
-            self._offset += len(params)
+        lengths = list(map(len, judged.params))
+        self.drafts.extend(
+            judged.custom_ids, lengths, map(zlib.crc32, judged.params), judged.models, first=self._offset
+        )
+        self._offset += sum(lengths)
         self._pieces.append(b"".join(judged.params))
 
     def _value(self, *, whole: bool) -> bool:
@@ -203,10 +203,19 @@ class Intake:
             raise self._too_long()
         if end is None:
             return False
-        self._judge(bytes(memoryview(self._buffer)[start:end]))
+        value, position = bytes(memoryview(self._buffer)[start:end]), self._position
         self._scanner.reset()
         self._at = end
+        if len(value) >= self._window_bytes:
+            self._drop()  # a large value is held once
+        self._judge(value, position)
         return True
+
+    def _drop(self) -> None:
+        """Let go of the bytes that were read."""
+        del self._buffer[: self._at]
+        self._dropped += self._at
+        self._at = 0
 
     def _too_long(self) -> BatchyardError:
         if self._expect in grammar.REQUESTS:
@@ -221,11 +230,11 @@ class Intake:
     def _extra(self) -> InvalidRequest:
         return InvalidRequest(f"{requests.shown(self._unknown_key or '')}: Extra inputs are not permitted")
 
-    def _judge(self, value: bytes) -> None:
+    def _judge(self, value: bytes, position: int) -> None:
         if self._expect in grammar.REQUESTS:
-            self._judge_request(value)
+            self._judge_request(value, position)
             return
-        check_json(value, self._position)
+        check_json(value, position)
         match self._expect:
             case Expect.BODY:
                 self._wrong = InvalidRequest(_NO_OBJECT)
@@ -238,8 +247,8 @@ class Intake:
                 self._judge_key(requests.text(value))
                 self._expect = Expect.COLON
 
-    def _judge_request(self, value: bytes) -> None:
-        judged = requests.one(len(self.drafts), value, self._position)
+    def _judge_request(self, value: bytes, position: int) -> None:
+        judged = requests.one(len(self.drafts), value, position)
         [custom_id] = judged.custom_ids
         if custom_id in self._custom_ids:
             raise InvalidRequest(

@@ -4,7 +4,7 @@ The fast way accepts nothing that the slow way refuses; what it does not accept 
 """
 
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, getincrementaldecoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -19,8 +19,11 @@ DEEPEST = 500
 LONGEST_CUSTOM_ID = 64
 LONGEST_MODEL = 256
 LONGEST_KEY_SHOWN = 100
+UTF8_BYTES = 256 * 1024
+"""Decoded at once to check UTF-8: as text it may take four times as much."""
 PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 
+_utf8 = getincrementaldecoder("utf-8")
 _ALLOWED = re.compile(r"[a-zA-Z0-9_-]*")
 
 
@@ -60,15 +63,14 @@ class Judged:
 def several(window: bytes) -> Judged | None:
     """Judge the JSON array ``window`` of requests at once; None if one may be wrong, or none is there."""
     try:
-        if not window.isascii():
-            window.decode()  # the decoder does not look into strings that it skips
+        _check_utf8(window)
         requests = _requests.decode(window)
         models = [_name(request.params.model) for request in _models.decode(window)]
     except _REFUSALS:
         return None
     custom_ids = [request.custom_id for request in requests]
     params = [request.params for request in requests]
-    if not requests or not _ALLOWED.fullmatch("".join(custom_ids)) or _is_too_deep(window, len(requests)):
+    if not requests or not _ALLOWED.fullmatch("".join(custom_ids)) or _is_too_deep(window, params):
         return None
     return Judged(custom_ids, params, models)
 
@@ -99,7 +101,7 @@ def check_json(value: bytes, position: int) -> None:
     if value.startswith(BOM_UTF8):
         raise malformed("it begins with a byte order mark; send UTF-8 without one", position)
     try:
-        value.decode()
+        _check_utf8(value)
         _anything.decode(value)
     except UnicodeDecodeError as error:
         raise malformed("it is not UTF-8", position + error.start) from None
@@ -108,6 +110,20 @@ def check_json(value: bytes, position: int) -> None:
     except msgspec.MsgspecError as error:
         what, _, place = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
         raise malformed(what if place else "a value ends too early", position + int(place or len(value))) from None
+
+
+def _check_utf8(json: bytes) -> None:
+    """Raise ``UnicodeDecodeError`` where it is not. The JSON decoder does not look into strings that it skips."""
+    if json.isascii():
+        return
+    decoder = _utf8()
+    for start in range(0, len(json), UTF8_BYTES):
+        part, _ = decoder.getstate()
+        try:
+            decoder.decode(json[start : start + UTF8_BYTES], final=start + UTF8_BYTES >= len(json))
+        except UnicodeDecodeError as error:
+            error.start += start - len(part)
+            raise
 
 
 def text(value: bytes) -> str:
@@ -153,12 +169,18 @@ def _name(model: object) -> str:
     return model if isinstance(model, str) and len(model) <= LONGEST_MODEL and "\0" not in model else ""
 
 
-def _is_too_deep(window: bytes, size: int) -> bool:
+def _is_too_deep(window: bytes, params: Sequence[msgspec.Raw]) -> bool:
     """Whether the value of a request nests deeper than allowed, be it one that a later key replaces.
 
     Brackets bound the depth, and counting them is cheap: each request has one of its own and at least one in params.
     """
-    return _openers(window) - 1 - 2 * size >= DEEPEST and nesting(window) > DEEPEST + 2
+    openers = _openers(window) - 1
+    if openers - 2 * len(params) < DEEPEST:
+        return False
+    if openers != len(params) + _openers(b"".join(params)):
+        return nesting(window) > DEEPEST + 2
+    long = (bytes(value) for value in params if len(value) >= 2 * DEEPEST)
+    return any(_openers(value) > DEEPEST and nesting(value) > DEEPEST for value in long)
 
 
 def _openers(json: bytes) -> int:
