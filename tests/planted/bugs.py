@@ -4,6 +4,7 @@ from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
+from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
 
 SAFETY = "tests/simulation/test_safety.py"
@@ -320,4 +321,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE]
+BUGS = [*DISPATCH, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]

@@ -35,6 +35,14 @@ def test_matching_agrees_with_pythons_engine(core: str, starts: bool, ends: bool
     assert ours.matches(text) == (theirs.search(text) is not None)
 
 
+@pytest.mark.parametrize(
+    "pattern", ["^a{1,3}$", "^a{2}$", "^a?$", "^a{2,}$", "^(aa)*$", "^(a|aa){2}$", "^a+b?$", "a$", "^[^a]*$"]
+)
+@pytest.mark.parametrize("text", ["a" * length for length in range(6)])
+def test_repetition_keeps_its_bounds(pattern: str, text: str) -> None:
+    assert Pattern(pattern).matches(text) == (re.search(pattern, text) is not None)
+
+
 @settings(deadline=None)
 @given(PATTERNS, st.integers(0, 1000))
 def test_what_is_made_from_a_pattern_matches_it(core: str, seed: int) -> None:
