@@ -65,9 +65,10 @@ def test_the_mock_reads_requests_that_come_together_and_small_letters() -> None:
     server = at_once()
     connection, wire = connected(server)
 
-    connection.data_received(POST + POST.replace(b"Content-Length", b"content-length") + POST[:-1])
+    connection.data_received(POST.replace(b"Content-Length", b"content-length") + POST + POST[:-1])
 
     assert len(wire.written) == 2
+    assert server.tally.calls == 2
 
 
 def test_the_mock_answers_with_a_whole_message() -> None:
