@@ -1,7 +1,7 @@
 """The limiter: noise costs nothing, overload narrows, silence holds, probes open again."""
 
 from batchyard.domain.limiter import LONGEST_HOLD, Hold, Limiter
-from batchyard.domain.outcome import Answered, Failed, Held, NotStarted
+from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Unknown
 from batchyard.domain.result import RequestError
 
 ERROR = RequestError("overloaded_error", "busy")
@@ -87,3 +87,11 @@ def test_the_rest_of_a_burst_does_not_hold_again() -> None:
 def test_paid_failures_hold_a_server_that_does_nothing_else() -> None:
     limiter = Limiter(10)
     assert any(limiter.observe(Failed(ERROR), 0.0) for _ in range(10))
+
+
+def test_the_reason_of_a_hold_tells_nothing_of_a_broken_answer() -> None:
+    limiter = Limiter(1)
+    secret = Unknown(RequestError("api_error", "not JSON: Dear Dr. Somebody, my results"))
+    holds = [hold for _ in range(20) if (hold := limiter.observe(secret, 0.0))]
+
+    assert [hold.reason for hold in holds] == ["unknown: api_error"]

@@ -13,6 +13,7 @@ TOLERATED = 0.1
 SMALLEST_WINDOW = 16
 FIRST_HOLD = 1.0
 LONGEST_HOLD = 30.0
+LONGEST_REASON = 200
 FAILURES_TO_HOLD = 10
 """Failures in a row, and at least as many as were in flight, that say the server is down."""
 
@@ -63,7 +64,8 @@ class Limiter:
             case NotStarted(error, retry_after):
                 return self._badly(now, retry_after, error.message, refused=True)
             case Failed(error) | Unknown(error) | Hung(error) | Hostile(error):
-                return self._badly(now, None, error.message, refused=False)
+                # the type alone: an excerpt of a broken answer may hold a prompt, and this goes to the log
+                return self._badly(now, None, f"{type(outcome).__name__.lower()}: {error.type}", refused=False)
 
     def _well(self) -> None:
         if self._probing:
@@ -102,4 +104,4 @@ class Limiter:
         self._held_until = now + seconds
         self._probing = True
         self._failed_in_a_row = self._seen = self._refused = 0
-        return Hold(seconds, reason)
+        return Hold(seconds, reason[:LONGEST_REASON])
