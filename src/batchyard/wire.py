@@ -1,7 +1,5 @@
-"""What crosses the wire: the domain as JSON, and the same shapes read back by clients.
-
-One struct serves both directions. Writing fills every member, nulls too; reading forgives what other servers of this
-dialect leave out or add. Timestamps are text, always with six digits and ``Z``.
+"""What crosses the wire: the domain as JSON. Every member is written, nulls too; timestamps are text, always with six
+digits and ``Z``.
 """
 
 from collections.abc import Sequence
@@ -94,29 +92,12 @@ class LineError(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-class LineResult(msgspec.Struct, frozen=True):
-    """``message`` is the Message as raw JSON, empty unless it succeeded."""
-
-    type: str
-    message: msgspec.Raw = msgspec.Raw(b"")
-    error: LineError | None = None
-
-
-class ResultLine(msgspec.Struct, frozen=True):
-    custom_id: str
-    result: LineResult
-
-
 class _Errored(msgspec.Struct, frozen=True):
     type: str
     error: LineError
 
 
 _encode = msgspec.json.Encoder().encode
-_batch_decoder = msgspec.json.Decoder(MessageBatch)
-_page_decoder = msgspec.json.Decoder(BatchPage)
-_line_decoder = msgspec.json.Decoder(ResultLine)
-_error_decoder = msgspec.json.Decoder(ErrorEnvelope)
 
 
 def timestamp(moment: datetime) -> str:
@@ -172,32 +153,6 @@ def result_line(custom_id: str, result: Result) -> bytes:
             return b"".join((head, b'{"type":"', kind(result).encode(), b'"}}\n'))
         case _:
             assert_never(result)
-
-
-def read_batch(body: bytes) -> MessageBatch:
-    """Return the batch of an answer; raises ``msgspec.MsgspecError`` where it is none."""
-    return _batch_decoder.decode(body)
-
-
-def read_page(body: bytes) -> BatchPage:
-    return _page_decoder.decode(body)
-
-
-def read_line(line: bytes) -> ResultLine:
-    return _line_decoder.decode(line)
-
-
-def read_error(body: bytes) -> ErrorBody | None:
-    """Return the error of an answer, or None where the body is no envelope (a proxy's page, say)."""
-    try:
-        return _error_decoder.decode(body).error
-    except msgspec.MsgspecError:
-        return None
-
-
-def read_timestamp(text: str) -> datetime:
-    """Return the moment; both ``Z`` and ``+00:00`` are in use."""
-    return datetime.fromisoformat(text)
 
 
 def _perhaps(moment: datetime | None) -> str | None:
