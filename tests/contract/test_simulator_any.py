@@ -203,29 +203,33 @@ def test_a_place_is_free_again_after_an_answer_a_refusal_and_a_cancelled_call() 
 
 
 SCRIPT = """
-import sys
-from tests.contract.test_simulator import attempt, params
-from tests.contract.test_simulator_content import *
-schema = {"type": "object", "properties": {name: {"type": "string"} for name in "abcdef"}, "minProperties": 8}
-for raw in (
-    params(SF, tools=[WEATHER, STOCKS]),
-    params("weather stock prices", tools=[WEATHER, STOCKS], tool_choice={"type": "any"}),
-    params("x", output_config={"format": {"type": "json_schema", "schema": schema}}),
-    params([notes("The grass is green.", citations={"enabled": True}), text("Classify as a, b or c")]),
-    params("Return JSON with keys a, b and c"),
-):
-    sys.stdout.write(attempt(raw).message.decode() + "\\n")
+import asyncio, sys
+from batchyard.ports import Call
+from batchyard.upstream.simulator import Simulator, SimulatorSettings
+upstream = Simulator(SimulatorSettings(latency=0), now=lambda: 0.0)
+for raw in sys.stdin.buffer:
+    sys.stdout.write(asyncio.run(upstream.attempt(Call(raw, "2023-06-01"))).message.decode() + "\\n")
 """
 
 
 def test_another_process_gives_the_same_bytes() -> None:
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in "abcdef"}, "minProperties": 8}
+    asked = [
+        params(SF, tools=[WEATHER, STOCKS]),
+        params("weather stock prices", tools=[WEATHER, STOCKS], tool_choice={"type": "any"}),
+        params("x", output_config={"format": {"type": "json_schema", "schema": schema}}),
+        params([notes("The grass is green.", **CITED), text("Classify as a, b or c")]),
+        params("Return JSON with keys a, b and c"),
+    ]
     root = Path(__file__).parents[2]
 
-    def told(seed: str) -> str:
-        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True
-        )
-        return done.stdout
+    def told(seed: str) -> list[bytes]:
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root / "src")}
+        command = [sys.executable, "-c", SCRIPT]
+        done = subprocess.run(command, env=environment, input=b"\n".join(asked), capture_output=True, check=True)
+        return done.stdout.splitlines()
 
-    assert told("1") == told("2") != ""
+    first = told("1")
+
+    assert first == told("2")
+    assert len(first) == len(asked)
