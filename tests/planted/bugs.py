@@ -76,6 +76,15 @@ DISPATCH = [
         LIFE,
     ),
     Bug(
+        "a backlog that cannot be read is asked for without end",
+        "dispatch/queue.py",
+        "        self._refresh_at = self._clock.monotonic() + self._refresh_seconds\n"
+        "        backlog = await self._work.backlog(self._clock.now())\n",
+        "        backlog = await self._work.backlog(self._clock.now())\n"
+        "        self._refresh_at = self._clock.monotonic() + self._refresh_seconds\n",
+        SAFETY,
+    ),
+    Bug(
         "possible duplicates are not marked",
         "dispatch/sealer.py",
         '"possible_duplicate": final.paid > 1 or final.deaths > 0,',
