@@ -171,9 +171,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.batches.append(batch)
             self.now = max(self.now, batch.created_at)
 
-    @rule(data=st.data(), workspace=workspaces)
-    def cancel(self, data: st.DataObject, workspace: str) -> None:
-        self.both(partial(cancel, workspace, self.any_batch(data), self.now))
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Cancel a batch with calls in flight, if there is one."""
+        busy = sorted({held.lease.batch for held in self.held})
+        batch = data.draw(st.sampled_from(busy), label="busy") if busy else self.any_batch(data)
+        for workspace in WORKSPACES:
+            self.both(partial(cancel, workspace, batch, self.now))
 
     @rule(data=st.data(), workspace=workspaces)
     def delete(self, data: st.DataObject, workspace: str) -> None:
