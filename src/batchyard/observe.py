@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import accumulate
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
@@ -149,12 +149,19 @@ class Observer:
         level = LEVELS.get(type(event), logging.INFO)
         if level < self._log.level:
             return
-        facts = {field.name: getattr(event, field.name) for field in fields(event)}
+        facts = {name: getattr(event, name) for name in fields_of(type(event))}
         if isinstance(event, events.BugFound):
             facts["error"] = type(event.error).__name__
             frames = traceback.extract_tb(event.error.__traceback__)
             facts["traceback"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
         self._log.write(level, _name(event), **facts)
+
+
+def fields_of(kind: type[Any]) -> tuple[str, ...]:
+    """Return the names of an event's fields; the events of attempts are structs, which are made faster."""
+    if issubclass(kind, msgspec.Struct):
+        return kind.__struct_fields__
+    return tuple(field.name for field in fields(kind))
 
 
 def _name(event: Event) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Outcome, Settlement, Trace
 from batchyard.domain.request import Drafts, Lease, Origin
@@ -239,8 +241,7 @@ class Blobs(Protocol):
         """Return the names of all blobs, finished or not, last written longer ago than that."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """One attempt as an upstream sees it: the client's params, byte for byte, and the batch's version and betas."""
 
     params: bytes

@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.errors import BatchyardError
@@ -235,7 +236,7 @@ class StoreMachine(RuleBasedStateMachine):
     def some_settlements(self, data: st.DataObject, owner: str) -> Sequence[Settlement]:
         own = [held.lease for held in self.held if held.owner == owner]
         others = [held.lease for held in [*self.held, *self.spent[-6:]] if held.lease not in own]
-        wrong = [replace(lease, attempt=lease.attempt + step) for lease in own for step in (1, -1)]
+        wrong = [structs.replace(lease, attempt=lease.attempt + step) for lease in own for step in (1, -1)]
         chosen = [
             *data.draw(st.lists(st.sampled_from(own), max_size=3) if own else st.just([]), label="own"),
             *data.draw(st.lists(st.sampled_from(others + wrong), max_size=2) if others + wrong else st.just([])),

@@ -6,6 +6,8 @@ No event carries params, messages, keys or custom_ids.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from batchyard.domain.batch import Counts
 
 
@@ -48,15 +50,13 @@ class BatchArchived:
     batch: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(msgspec.Struct, frozen=True, gc=False):
     batch: str
     seq: int
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(msgspec.Struct, frozen=True, gc=False):
     """``outcome`` is the outcome's name; tokens are zero unless it was answered."""
 
     batch: str
