@@ -2,6 +2,7 @@
 
 from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
+from tests.planted.call_bugs import CALLS
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.simulator_bugs import SIMULATOR
@@ -330,4 +331,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]
+BUGS = [*DISPATCH, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]

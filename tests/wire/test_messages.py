@@ -285,6 +285,7 @@ def test_a_model_has_every_member_and_can_be_batched() -> None:
 
     assert list(model) == MEMBERS
     assert model["id"] == "claude-sonnet-4-5-20250929"
+    assert model["display_name"] == "Claude Sonnet 4.5 (simulated)"
     assert (model["type"], model["line"], model["created_at"]) == ("model", "sonnet", "2025-09-29T00:00:00Z")
     assert model["capabilities"]["batch"] == {"supported": True}
     assert model["capabilities"]["thinking"]["types"]["adaptive"] == {"supported": False}

@@ -21,6 +21,8 @@ from batchyard.ports import Call, Clock, Stream, Upstream
 
 LONGEST_WAIT = 60.0
 """Seconds a call may wait for its slot; SDKs give up on the whole call after ten minutes and would pay for it twice."""
+MOST_COUNTS = 16
+"""Counts at a time: they take no slot, and cost a model server little, but not nothing."""
 COME_BACK = 5.0
 """Seconds that a caller is told to stay away when there is no better estimate."""
 
@@ -41,6 +43,7 @@ class Interactive:
         self._upstream, self._limiter, self._clock, self._emit = upstream, limiter, clock, emit
         self._batched, self._freed = batched, freed
         self._waiting: deque[asyncio.Future[NotStarted | None]] = deque()
+        self._counts = asyncio.Semaphore(MOST_COUNTS)
         self._draining = False
         self.running = 0
 
@@ -92,7 +95,8 @@ class Interactive:
                 self._leave()
 
     async def count(self, call: Call) -> int | Outcome:
-        return await self._upstream.count(call)
+        async with self._counts:
+            return await self._upstream.count(call)
 
     async def models(self) -> Sequence[ModelInfo] | Outcome:
         return await self._upstream.models()

@@ -17,6 +17,7 @@ LIFECYCLES = ("active", "deprecated", "retired")
 LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 _EPOCH = "1970-01-01T00:00:00Z"
 _DATED = re.compile(r"-(20\d\d)([01]\d)([0-3]\d)\Z")
+_VERSION = re.compile(r"(\d) (\d)")
 _THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 _YES, _NO = {"supported": True}, {"supported": False}
 
@@ -73,9 +74,10 @@ def _simulated(model: Model) -> ModelInfo:
         },
     }
     words = _DATED.sub("", model.id).split("-")
+    name = _VERSION.sub(r"\1.\2", " ".join(word.capitalize() for word in words))
     return ModelInfo(
         id=model.id,
-        display_name=" ".join(word.capitalize() for word in words) + ("" if model.id == SIMULATOR else " (simulated)"),
+        display_name=name if model.id == SIMULATOR else f"{name} (simulated)",
         created_at=_date_of(model.id),
         line=next((line for line in LINES if line in words), None),
         max_tokens=model.max_tokens,
