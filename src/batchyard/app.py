@@ -149,6 +149,7 @@ class App:
         return build_api(
             batches=self._store,
             blobs=self._blobs,
+            calls=self._dispatcher.calls,
             keys=keys,
             clock=self._clock,
             emit=self.emit,

@@ -70,6 +70,16 @@ class AttemptFinished(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call that an API caller waited for; ``outcome`` is the outcome's name."""
+
+    outcome: str
+    seconds: float
+    streamed: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SettlementRefused:
     """A settlement named a lease that is no longer held: somebody else owns the request now."""
 
@@ -136,6 +146,7 @@ Event = (
     | BatchArchived
     | AttemptStarted
     | AttemptFinished
+    | CallFinished
     | SettlementRefused
     | LeasesReclaimed
     | LaneHeld
