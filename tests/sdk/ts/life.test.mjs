@@ -42,7 +42,7 @@ for (const [release, Sdk, namespace, wire] of RELEASES) {
   describe(`${release}, ${namespace}`, () => {
     const sent = [];
     const record = async (url, init) => {
-      sent.push({ url: new URL(url), method: init.method, headers: new Headers(init.headers) });
+      sent.push({ url: new URL(url), method: init.method.toUpperCase(), headers: new Headers(init.headers) });
       const body = init.body ?? undefined;
       return fetch(url, { method: init.method, headers: init.headers, body, signal: init.signal });
     };
@@ -111,7 +111,7 @@ for (const [release, Sdk, namespace, wire] of RELEASES) {
         assert.equal((headers.get("anthropic-beta") ?? "").includes(BETA), wire.marked);
         // A list's own query takes the place of the mark.
         const isUnmarked = url.pathname.endsWith("/results") || url.searchParams.has("limit");
-        assert.equal(url.search.includes("beta=true"), wire.marked && !isUnmarked);
+        assert.equal(url.search.includes("beta=true"), wire.marked && !isUnmarked, `${method} ${url}`);
       }
     });
   });
