@@ -34,7 +34,9 @@ from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.web.api import build_api
+from batchyard.web.fixtures import FixtureKeys, Fixtures
 from batchyard.web.keys import KeyBook, OpenUntilFirstKey
+from batchyard.web.routes import nothing_over
 from batchyard.web.server import Server
 from batchyard.web.settings import WebSettings
 from batchyard.web.sockets import CannotListen
@@ -155,6 +157,7 @@ class App:
             settings=_web_settings(self._settings),
             not_ready=lambda: self._not_ready,
             metrics=metrics.render,
+            overlay=Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
         )
 
     def emit(self, event: Event) -> None:
@@ -244,6 +247,8 @@ def _keys(settings: Settings, book: KeyBook) -> Keys:
             book.import_key(settings.bootstrap_key)
         except BatchyardError as wrong:
             raise DataRefused(f"BATCHYARD_BOOTSTRAP_KEY: {wrong.message}") from wrong
+    if settings.compat_fixtures:
+        return _fixture_keys(settings, book)
     if settings.is_local:
         return OpenUntilFirstKey(book)
     if not book.any_made():
@@ -252,6 +257,15 @@ def _keys(settings: Settings, book: KeyBook) -> Keys:
             f"--workspace NAME --data {settings.data}`, or set BATCHYARD_BOOTSTRAP_KEY"
         )
     return book
+
+
+def _fixture_keys(settings: Settings, book: KeyBook) -> Keys:
+    """Any key at all will do, so no other machine may reach us."""
+    if not settings.is_local:
+        raise DataRefused(
+            f"--compat-fixtures takes any key, so it is for this machine alone: not --host {settings.host}"
+        )
+    return FixtureKeys(book)
 
 
 def _web_settings(settings: Settings) -> WebSettings:

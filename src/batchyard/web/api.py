@@ -5,7 +5,7 @@
 Nothing about a batch is looked at before the key is known, and no byte of a body is read.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
@@ -22,10 +22,8 @@ from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
 from batchyard.web.results import Results
+from batchyard.web.routes import Handler, Methods, Overlay, nothing_over
 from batchyard.web.settings import WebSettings
-
-Handler = Callable[[ApiCall], Awaitable[Sendable]]
-Methods = dict[str, Handler]
 
 
 def build_api(
@@ -38,8 +36,13 @@ def build_api(
     settings: WebSettings,
     not_ready: Callable[[], str] = lambda: "",
     metrics: Callable[[], bytes] | None = None,
+    overlay: Overlay = nothing_over,
 ) -> ASGIApp:
-    """Return the application. ``not_ready`` says why no batch can be taken now, or ""; ``metrics`` renders them."""
+    """Return the application.
+
+    ``not_ready`` says why no batch can be taken now, or ""; ``metrics`` renders them; ``overlay`` may put other
+    methods in the place of a path's own.
+    """
     hosts = Hosts(settings)
     return Api(
         keys,
@@ -49,6 +52,7 @@ def build_api(
         BatchCalls(batches, blobs, clock, emit),
         Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready),
         Results(batches, blobs, emit, settings),
+        overlay,
     )
 
 
@@ -63,6 +67,7 @@ class Api:
     batches: BatchCalls
     creates: Creates
     results: Results
+    overlay: Overlay
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -95,7 +100,7 @@ class Api:
         probe = self.health.route(segments)
         if probe is not None:
             return await _handler(probe, call)(call)
-        methods = self._methods(segments)
+        methods = self.overlay(segments, self._methods(segments))
         call.base_url = self.hosts.base_url(call)
         if methods is None:
             raise NotFound("Not found: there is nothing at this path.")
