@@ -89,6 +89,23 @@ PRINTED: dict[str, tuple[str, ...]] = {
 }
 """Script -> what its output holds, in this order, as regular expressions."""
 
+ALL_PYTHON = """
+import runpy, sys
+folder, *names = sys.argv[1:]
+sys.path[0] = folder
+for name in names:
+    print("===", name, flush=True)
+    sys.argv = [name]
+    runpy.run_path(f"{folder}/{name}", run_name="__main__")
+"""
+ALL_TYPESCRIPT = """
+for (const name of NAMES) {
+  console.log("===", name);
+  await import(`./${name}`);
+}
+"""
+"""With the oldest SDKs all scripts run in one process: loading an SDK takes longer than most scripts."""
+
 PYTHON = sorted(name for name in PRINTED if name.endswith(".py"))
 TYPESCRIPT = sorted(name for name in PRINTED if name.endswith(".mjs"))
 
@@ -99,16 +116,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
         yield running
 
 
-@pytest.fixture(scope="module", params=["@anthropic-ai/sdk", "sdk-oldest"], ids=["newest", "oldest"])
-def node_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts beside a ``node_modules`` that holds this version under the name that they import."""
+def folder_of_scripts(folder: Path, package: str) -> Path:
+    """Return the scripts beside a ``node_modules`` that holds this package under the name that they import."""
     _, packages = tools.node_with_packages()
-    folder = tmp_path_factory.mktemp("node")
     for script in (EXAMPLES / "typescript").glob("*.mjs"):
         (folder / script.name).write_bytes(script.read_bytes())
     (folder / "node_modules" / "@anthropic-ai").mkdir(parents=True)
-    (folder / "node_modules" / "@anthropic-ai" / "sdk").symlink_to(packages / "node_modules" / request.param)
+    (folder / "node_modules" / "@anthropic-ai" / "sdk").symlink_to(packages / "node_modules" / package)
     return folder
+
+
+@pytest.fixture(scope="module")
+def newest_node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder_of_scripts(tmp_path_factory.mktemp("node"), "@anthropic-ai/sdk")
 
 
 def output(command: list[str], server: ServerProcess, folder: Path) -> str:
@@ -139,6 +159,14 @@ def check_printed(name: str, printed: str) -> None:
         place = found.end()
 
 
+def check_all_printed(names: list[str], printed: str) -> None:
+    """The same for the scripts of one process, each with a line before its output."""
+    parts = re.split(r"^=== (.+)\n", printed, flags=re.MULTILINE)
+    assert parts[1::2] == names
+    for name, part in zip(names, parts[2::2], strict=True):
+        check_printed(name, part)
+
+
 def test_every_script_is_tried_and_described() -> None:
     scripts = {path.name for path in EXAMPLES.rglob("*") if path.suffix in (".py", ".mjs")} - SHARED
 
@@ -151,16 +179,27 @@ def test_a_python_script_runs_with_the_newest_sdk(server: ServerProcess, tmp_pat
     check_printed(name, output([sys.executable, str(EXAMPLES / "python" / name)], server, tmp_path))
 
 
-@pytest.mark.parametrize("name", sorted(set(PYTHON) - TOO_NEW_FOR_THE_OLDEST))
-def test_a_python_script_runs_with_the_oldest_sdk(server: ServerProcess, tmp_path: Path, name: str) -> None:
+def test_the_python_scripts_run_with_the_oldest_sdk(server: ServerProcess, tmp_path: Path) -> None:
     python = tools.python_with("oldest-ga-sdk")
+    names = [name for name in PYTHON if name not in TOO_NEW_FOR_THE_OLDEST]
 
-    check_printed(name, output([str(python), str(EXAMPLES / "python" / name)], server, tmp_path))
+    printed = output([str(python), "-c", ALL_PYTHON, str(EXAMPLES / "python"), *names], server, tmp_path)
+
+    check_all_printed(names, printed)
 
 
 @pytest.mark.parametrize("name", TYPESCRIPT)
-def test_a_typescript_script_runs(server: ServerProcess, node_folder: Path, name: str) -> None:
-    check_printed(name, output(["node", name], server, node_folder))
+def test_a_typescript_script_runs_with_the_newest_sdk(server: ServerProcess, newest_node: Path, name: str) -> None:
+    check_printed(name, output(["node", name], server, newest_node))
+
+
+def test_the_typescript_scripts_run_with_the_oldest_sdk(server: ServerProcess, tmp_path: Path) -> None:
+    folder = folder_of_scripts(tmp_path, "sdk-oldest")
+    (folder / "all.mjs").write_text(ALL_TYPESCRIPT.replace("NAMES", str(TYPESCRIPT)))
+
+    printed = output(["node", "all.mjs"], server, folder)
+
+    check_all_printed(TYPESCRIPT, printed)
 
 
 @pytest.mark.parametrize("name", PYTHON)
