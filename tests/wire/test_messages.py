@@ -140,15 +140,16 @@ def test_events_come_as_they_are() -> None:
 class Breaking:
     """A stream of one event that then breaks, or goes on for ever."""
 
-    def __init__(self, then: Outcome | None) -> None:
+    def __init__(self, then: Outcome | None, first: bytes = b"event: message_start\ndata: {}\n\n") -> None:
         self.then = then
+        self.first = first
         self.closed = 0
         self._told = False
 
     async def read(self) -> bytes | Outcome:
         if not self._told:
             self._told = True
-            return b"event: message_start\ndata: {}\n\n"
+            return self.first
         if self.then is None:
             await asyncio.Event().wait()
             raise AssertionError
@@ -195,6 +196,26 @@ def test_a_stream_that_breaks_ends_with_an_error_event_and_does_not_look_whole()
     assert envelope["error"] == {"type": "api_error", "message": "The upstream reset the connection."}
     assert f"request-id: {envelope['request_id']}".encode() in heard
     assert broken.closed >= 1
+
+
+def test_a_slow_client_reads_why_its_stream_broke() -> None:
+    long = b"event: long\ndata: %b\n\n" % (b"x" * 8_000_000)
+    broken = Breaking(Unknown(error(message="The upstream reset the connection.")), long)
+
+    async def scene() -> bytes:
+        async with serving(World(calls=Streaming(broken)).app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(POST)
+            heard = b"".join([await reader.readexactly(100_000) for _ in range(40)])
+            await asyncio.sleep(0.2)
+            heard += await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            return heard
+
+    heard = asyncio.run(scene())
+    assert len(heard) > len(long)
+    assert b"event: error\ndata: " in heard
+    assert not heard.endswith(b"0\r\n\r\n")
 
 
 def test_a_client_that_goes_away_in_mid_stream_closes_it_though_nothing_comes() -> None:
