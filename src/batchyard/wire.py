@@ -9,6 +9,7 @@ from typing import assert_never
 import msgspec
 
 from batchyard.domain.batch import Batch
+from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.result import Canceled, Errored, Expired, RequestError, Result, Succeeded, kind
 
 STATUS = {
@@ -28,6 +29,7 @@ STATUS = {
 
 JSON = "application/json"
 JSONL = "application/x-jsonl"
+EVENTS = "text/event-stream; charset=utf-8"
 
 
 class RequestCounts(msgspec.Struct, frozen=True):
@@ -60,6 +62,15 @@ class BatchPage(msgspec.Struct, frozen=True):
     has_more: bool = False
     first_id: str | None = None
     last_id: str | None = None
+
+
+class ModelPage(msgspec.Struct, frozen=True):
+    """A page of the list of models."""
+
+    data: Sequence[ModelInfo]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 class DeletedBatch(msgspec.Struct, frozen=True):
@@ -137,8 +148,27 @@ def deleted_json(batch_id: str) -> bytes:
     return _encode(DeletedBatch(batch_id))
 
 
-def error_json(error_type: str, message: str, request_id: str | None) -> bytes:
-    return _encode(ErrorEnvelope(error=ErrorBody(error_type, message), request_id=request_id))
+def models_json(models: Sequence[ModelInfo], *, has_more: bool) -> bytes:
+    first, last = (models[0].id, models[-1].id) if models else (None, None)
+    return _encode(ModelPage(models, has_more, first, last))
+
+
+def model_json(model: ModelInfo) -> bytes:
+    return _encode(model)
+
+
+def count_json(input_tokens: int) -> bytes:
+    return _encode({"input_tokens": input_tokens})
+
+
+def error_json(error_type: str, message: str, request_id: str | None, details: bytes = b"") -> bytes:
+    body = ErrorBody(error_type, message, msgspec.Raw(details) if details else msgspec.UNSET)
+    return _encode(ErrorEnvelope(error=body, request_id=request_id))
+
+
+def error_event(error_type: str, message: str, request_id: str) -> bytes:
+    """Return what a stream that broke says last."""
+    return b"event: error\ndata: %b\n\n" % error_json(error_type, message, request_id)
 
 
 def result_line(custom_id: str, result: Result) -> bytes:

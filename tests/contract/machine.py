@@ -11,6 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec import structs
 
 from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.errors import BatchyardError
@@ -171,9 +172,13 @@ class StoreMachine(RuleBasedStateMachine):
             self.batches.append(batch)
             self.now = max(self.now, batch.created_at)
 
-    @rule(data=st.data(), workspace=workspaces)
-    def cancel(self, data: st.DataObject, workspace: str) -> None:
-        self.both(partial(cancel, workspace, self.any_batch(data), self.now))
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        """Cancel a batch with calls in flight, if there is one."""
+        busy = sorted({held.lease.batch for held in self.held})
+        batch = data.draw(st.sampled_from(busy), label="busy") if busy else self.any_batch(data)
+        for workspace in WORKSPACES:
+            self.both(partial(cancel, workspace, batch, self.now))
 
     @rule(data=st.data(), workspace=workspaces)
     def delete(self, data: st.DataObject, workspace: str) -> None:
@@ -231,7 +236,7 @@ class StoreMachine(RuleBasedStateMachine):
     def some_settlements(self, data: st.DataObject, owner: str) -> Sequence[Settlement]:
         own = [held.lease for held in self.held if held.owner == owner]
         others = [held.lease for held in [*self.held, *self.spent[-6:]] if held.lease not in own]
-        wrong = [replace(lease, attempt=lease.attempt + step) for lease in own for step in (1, -1)]
+        wrong = [structs.replace(lease, attempt=lease.attempt + step) for lease in own for step in (1, -1)]
         chosen = [
             *data.draw(st.lists(st.sampled_from(own), max_size=3) if own else st.just([]), label="own"),
             *data.draw(st.lists(st.sampled_from(others + wrong), max_size=2) if others + wrong else st.just([])),

@@ -1,9 +1,8 @@
 """What ``finals`` promises: every request in order, with its result, its arrival and its attempts."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from batchyard.domain.batch import Counts
 from batchyard.domain.outcome import Finish, Trace

@@ -1,9 +1,9 @@
 """What ``beat``, ``dead`` and ``reclaim`` promise: who lives, who does not, and what a death costs."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from batchyard.domain.batch import Counts
 from batchyard.domain.result import Canceled, Expired

@@ -1,9 +1,9 @@
 """What ``turn`` promises of settlements: only the holder of a lease settles it, once, and the counts follow."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from msgspec.structs import replace
 
 from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.outcome import Settlement

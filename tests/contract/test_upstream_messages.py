@@ -524,7 +524,8 @@ def test_tls_with_a_trusted_certificate_works_and_keeps_its_connection(on: Loop)
 )
 def test_faults_under_tls_have_their_outcomes_too(on: Loop, name: str) -> None:
     trusting = ssl.create_default_context(cafile=str(PEM))
-    expected = {"hang_in_body": Hung, "good_without_length": Answered, "good_twice": Answered}.get(name, Unknown)
+    outcomes: dict[str, type] = {"hang_in_body": Hung, "good_without_length": Answered, "good_twice": Answered}
+    expected = outcomes.get(name, Unknown)
 
     async def scene(server: FaultServer, url: str) -> None:
         upstream = MessagesUpstream(url, KEY, CallLimits(total_seconds=0.5 if expected is Hung else 20), tls=trusting)

@@ -1,4 +1,4 @@
-"""The README's code runs, the pages' commands and links are right, and the words of the glossary are the code's words."""
+"""The README's code runs, commands and links of all pages are right, the glossary's words are the code's words."""
 
 import re
 import shlex

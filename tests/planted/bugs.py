@@ -2,6 +2,7 @@
 
 from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
+from tests.planted.call_bugs import CALLS
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.simulator_bugs import SIMULATOR
@@ -22,14 +23,14 @@ DISPATCH = [
     Bug(
         "settled attempts do not hold their slot while a turn runs",
         "dispatch/dispatcher.py",
-        "return self._limiter.room(len(self._running), now)",
-        "return self._limiter.room(max(0, len(self._running) - 1), now)",
+        "return self._limiter.room(len(self._running) + self.calls.wanted, now)",
+        "return self._limiter.room(max(0, len(self._running) - 1) + self.calls.wanted, now)",
         f"{SAFETY} {LIFE}",
     ),
     Bug(
         "a failed commit forgets its settlements",
         "dispatch/dispatcher.py",
-        "                picks = []\n                await asyncio.sleep(STORE_PAUSE)",
+        "                self.calls.admit()\n                await asyncio.sleep(STORE_PAUSE)",
         "                settlements = picks = []\n                await asyncio.sleep(STORE_PAUSE)",
         SAFETY,
     ),
@@ -43,7 +44,7 @@ DISPATCH = [
     Bug(
         "a drain does not wait for what is in flight",
         "dispatch/dispatcher.py",
-        "while not (self._draining and not self._running and not self._settled):",
+        "while not (self._draining and not self._running and not self._settled and not self.calls.running):",
         "while not self._draining:",
         SAFETY,
     ),
@@ -74,6 +75,15 @@ DISPATCH = [
         "EXPIRY_GRACE = 30.0",
         "EXPIRY_GRACE = 0.0",
         LIFE,
+    ),
+    Bug(
+        "a backlog that cannot be read is asked for without end",
+        "dispatch/queue.py",
+        "        self._refresh_at = self._clock.monotonic() + self._refresh_seconds\n"
+        "        backlog = await self._work.backlog(self._clock.now())\n",
+        "        backlog = await self._work.backlog(self._clock.now())\n"
+        "        self._refresh_at = self._clock.monotonic() + self._refresh_seconds\n",
+        SAFETY,
     ),
     Bug(
         "possible duplicates are not marked",
@@ -321,4 +331,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]
+BUGS = [*DISPATCH, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]

@@ -221,3 +221,19 @@ def test_params_that_fail_their_checksum_are_never_sent() -> None:
         await here.kill()
 
     run_virtual(main(), limit=600)
+
+
+def test_a_store_whose_backlog_cannot_be_read_is_asked_gently_until_it_can() -> None:
+    async def main() -> None:
+        here = World(ScriptedUpstream())
+        here.store = FailingStore(
+            here.kept, lambda verb, _n: Fault.BEFORE if verb == "backlog" and here.clock.monotonic() < 60 else None
+        )
+        await here.start()
+        batch = await here.create(5)
+
+        assert await here.kinds(batch) == ["succeeded"] * 5
+        assert sum(isinstance(event, StoreFailed) for event in here.events) <= 70
+        await here.kill()
+
+    run_virtual(main(), limit=600)

@@ -31,7 +31,7 @@ ADAPTERS_APART = {"store", "upstream", "blobs"}
 DOMAIN_STANDARD_LIBRARY_ONLY = {"asyncio", "logging", "random", "secrets", "time", "socket", "threading", "os"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS: dict[str, str] = {"ports.py": "every seam on one page; most of it is the contract in words"}
 """``module`` or ``module:function`` -> why it may be longer."""
 
 MODULES = sorted(SOURCE.rglob("*.py"))

@@ -16,9 +16,10 @@ from batchyard.dispatch.sealer import seal
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
-from batchyard.ports import Batches, Blobs, Keys, Pick, Principal
+from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Principal
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
+from batchyard.testing.upstreams import ScriptedUpstream
 from batchyard.web.api import build_api
 from batchyard.web.protocol import Deadlines
 from batchyard.web.server import Server
@@ -152,12 +153,14 @@ class World:
     metrics: Callable[[], bytes] | None = None
     batches_seen_as: Batches | None = None
     blobs_seen_as: Blobs | None = None
+    calls: Calls = field(default_factory=ScriptedUpstream)
 
     @property
     def app(self) -> ASGIApp:
         return build_api(
             batches=self.batches_seen_as or self.store,
             blobs=self.blobs_seen_as or self.blobs,
+            calls=self.calls,
             keys=self.keys,
             clock=self.clock,
             emit=self.events.append,

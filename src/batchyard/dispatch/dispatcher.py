@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from batchyard.dispatch.interactive import Interactive
 from batchyard.dispatch.queue import Queue
 from batchyard.dispatch.running import Attempt, Running
 from batchyard.domain.errors import StoreUnavailable
@@ -90,10 +91,19 @@ class Dispatcher:
         self._limiter = Limiter(limit)
         self._queue = Queue(work, clock, self._pace.refresh)
         self._running = Running()
+        self._wake = asyncio.Event()
+        self._picked = 0
+        self.calls = Interactive(
+            upstream,
+            self._limiter,
+            clock,
+            emit,
+            batched=lambda: len(self._running) + self._picked,
+            freed=self._wake.set,
+        )
         self._settled: list[tuple[Attempt, Settlement]] = []
         self._alive_until = float("-inf")
         self._draining = False
-        self._wake = asyncio.Event()
 
     async def run(self) -> None:
         """Work until drained. Raises only for bugs; cancelling it is a sudden end, which loses nothing."""
@@ -111,8 +121,9 @@ class Dispatcher:
         self._wake.set()
 
     def drain(self) -> None:
-        """Lease nothing more; ``run`` returns when what is in flight has been committed."""
+        """Lease and take nothing more; ``run`` returns when what is in flight has ended, and has been committed."""
         self._draining = True
+        self.calls.drain()
         self._emit(DrainBegan(len(self._running)))
         self._wake.set()
 
@@ -140,12 +151,13 @@ class Dispatcher:
         owners = await self._work.beat(self.owner, self._clock.now())
         self._alive_until = sent + self._pace.lease
         self._limiter.ceiling = max(1, self._limit // max(1, owners))
+        self.calls.admit()
         self._wake.set()
 
     # --- turns
 
     async def _turns(self) -> None:
-        while not (self._draining and not self._running and not self._settled):
+        while not (self._draining and not self._running and not self._settled and not self.calls.running):
             await self._until_woken()
             began = self._clock.monotonic()
             settled, self._settled = self._settled, []
@@ -156,6 +168,8 @@ class Dispatcher:
                     if isinstance(settlement, Retry):
                         self._queue.retried(attempt.batch, settlement.ready_at)
                 self._begin_attempts(picks, turn)
+                self._picked = 0
+                self.calls.admit()
                 await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
 
     async def _until_woken(self) -> None:
@@ -179,15 +193,18 @@ class Dispatcher:
         """Slots that are free once this turn is committed: the running attempts keep theirs."""
         if self._draining or now >= self._alive_until:
             return 0
-        return self._limiter.room(len(self._running), now)
+        return self._limiter.room(len(self._running) + self.calls.wanted, now)
 
     async def _picks(self) -> Sequence[Pick]:
-        room = self._room(self._clock.monotonic())
+        """Choose what to lease. From here until the attempts begin the slots are taken: no call may have them."""
+        self._picked = room = self._room(self._clock.monotonic())
         try:
-            return await self._queue.picks(room) if room else []
+            picks = await self._queue.picks(room) if room else []
         except StoreUnavailable as error:
             self._emit(StoreFailed("backlog", str(error)))
-            return []
+            picks = []
+        self._picked = sum(pick.limit for pick in picks)
+        return picks
 
     async def _turn(self, settlements: Sequence[Settlement], picks: Sequence[Pick]) -> Turn:
         """Commit, for as long as it takes: answers are paid for. Nothing new is leased after a failure."""
@@ -200,7 +217,8 @@ class Dispatcher:
                 failed_at = self._clock.monotonic() if failed_at is None else failed_at
                 self._emit(StoreFailed("commit", str(error)))
                 self._queue.stale()
-                picks = []
+                picks, self._picked = [], 0
+                self.calls.admit()
                 await asyncio.sleep(STORE_PAUSE)
         if failed_at is not None:
             self._emit(StoreRecovered(self._clock.monotonic() - failed_at))
@@ -266,6 +284,7 @@ class Dispatcher:
         hold = self._limiter.observe(outcome, now) if attempt.sent and not attempt.cut else None
         if hold is not None:
             self._emit(LaneHeld("upstream", hold.seconds, hold.reason))
+        self.calls.admit()
         lease, trace = attempt.lease, settlement.trace
         tokens = (outcome.input_tokens, outcome.output_tokens) if isinstance(outcome, Answered) else (0, 0)
         self._emit(

@@ -85,6 +85,7 @@ class Queue:
         self._fair.used(batch.workspace, batch.batch, slot_seconds)
 
     async def _refresh(self) -> None:
+        # also if it fails: a store in trouble is not asked again at once
+        self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
         self._waiting = {ready.batch: Waiting(ready, ready.pending, ready.next_ready_at) for ready in backlog}
-        self._refresh_at = self._clock.monotonic() + self._refresh_seconds

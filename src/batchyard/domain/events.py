@@ -6,6 +6,8 @@ No event carries params, messages, keys or custom_ids.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from batchyard.domain.batch import Counts
 
 
@@ -48,15 +50,13 @@ class BatchArchived:
     batch: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(msgspec.Struct, frozen=True, gc=False):
     batch: str
     seq: int
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(msgspec.Struct, frozen=True, gc=False):
     """``outcome`` is the outcome's name; tokens are zero unless it was answered."""
 
     batch: str
@@ -66,6 +66,16 @@ class AttemptFinished:
     seconds: float
     input_tokens: int = 0
     output_tokens: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call that an API caller waited for; ``outcome`` is the outcome's name."""
+
+    outcome: str
+    seconds: float
+    streamed: bool
     reason: str = ""
 
 
@@ -136,6 +146,7 @@ Event = (
     | BatchArchived
     | AttemptStarted
     | AttemptFinished
+    | CallFinished
     | SettlementRefused
     | LeasesReclaimed
     | LaneHeld

@@ -4,15 +4,15 @@ An outcome says what happened at the upstream; a settlement says what becomes of
 nothing never count against a request; outcomes that may have been billed do.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from batchyard.domain.request import Lease
 from batchyard.domain.result import RequestError, Result
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """A whole, well-formed Message, on one line; the tokens are what its usage says."""
 
     message: bytes
@@ -20,52 +20,45 @@ class Answered:
     output_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The upstream judged this request and will not take it: trying again cannot help."""
 
     error: RequestError
 
 
-@dataclass(frozen=True, slots=True)
-class NotStarted:
+class NotStarted(msgspec.Struct, frozen=True, gc=False):
     """The upstream did no work (429, 529, 503 before a body, connection refused): free. Seconds, if it named any."""
 
     error: RequestError
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True, gc=False):
     """Our trouble with the upstream (401, 402, 403, a spend cap): pauses the lane and fails no request."""
 
     error: RequestError
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """The upstream failed after it began to work (5xx with a body): probably billed."""
 
     error: RequestError
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True, gc=False):
     """Nobody knows how far it came (reset after sending, truncated, not JSON): at most one repeat."""
 
     error: RequestError
 
 
-@dataclass(frozen=True, slots=True)
-class Hung:
+class Hung(msgspec.Struct, frozen=True, gc=False):
     """Silent for too long, then cut: as unknown, but slow to find out."""
 
     error: RequestError
 
 
-@dataclass(frozen=True, slots=True)
-class Hostile:
+class Hostile(msgspec.Struct, frozen=True, gc=False):
     """An answer made to hurt (a bomb, endless headers): cut, errored, never repeated."""
 
     error: RequestError
@@ -74,8 +67,7 @@ class Hostile:
 Outcome = Answered | Refused | NotStarted | Held | Failed | Unknown | Hung | Hostile
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(msgspec.Struct, frozen=True, gc=False):
     """One line of the attempt ledger: the outcome's name, and when the attempt began and ended."""
 
     outcome: str
@@ -84,8 +76,7 @@ class Trace:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(msgspec.Struct, frozen=True, gc=False):
     """The request is final with this result."""
 
     lease: Lease
@@ -93,8 +84,7 @@ class Finish:
     trace: Trace
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(msgspec.Struct, frozen=True, gc=False):
     """The request is pending again, not before ``ready_at``; the numbers are the new totals.
 
     In a batch that is closing the store makes it canceled or expired instead, in the same transaction.

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, repeat
 
+import msgspec
+
 MAX_MODELS = 256
 """Distinct model names kept for each batch. Requests beyond them share the name "": they run all the same."""
 
@@ -73,8 +75,7 @@ class Drafts:
         return zip(self.custom_ids, self.offsets, self.lengths, self.crcs, self.prefixes, self.models, strict=True)
 
 
-@dataclass(frozen=True, slots=True)
-class ParamsAt:
+class ParamsAt(msgspec.Struct, frozen=True, gc=False):
     """Where the params of a request lie: blob, first byte, bytes, CRC-32."""
 
     blob: str
@@ -83,8 +84,7 @@ class ParamsAt:
     crc: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """The durable right of one owner to make attempt ``attempt`` of a request, and the record that it may have.
 
     ``attempt`` only grows and fences: a settlement that names an older one changes nothing. ``paid`` counts earlier

@@ -38,8 +38,7 @@ class RequestError(msgspec.Struct, frozen=True, omit_defaults=True):
             msgspec.structs.force_setattr(self, "type", "invalid_request_error")
 
 
-@dataclass(frozen=True, slots=True)
-class Succeeded:
+class Succeeded(msgspec.Struct, frozen=True, gc=False):
     """``message`` is the JSON of a Message on one line, as the upstream wrote it."""
 
     message: bytes

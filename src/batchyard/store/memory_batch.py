@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
+from msgspec import structs
+
 from batchyard.domain.batch import Batch, Closing, Counts, Status
 from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
@@ -97,7 +99,7 @@ class StoredBatch:
         self._fresh += len(fresh)
         for row in retries + fresh:
             row.owner = owner
-            row.lease = replace(row.lease, attempt=row.lease.attempt + 1)
+            row.lease = structs.replace(row.lease, attempt=row.lease.attempt + 1)
             self._leased += 1
             yield row
 
@@ -110,7 +112,7 @@ class StoredBatch:
             case Finish(result=result):
                 self._finish(row, result)
             case Retry():
-                row.lease = replace(
+                row.lease = structs.replace(
                     row.lease, paid=settlement.paid, failures=settlement.failures, unknowns=settlement.unknowns
                 )
                 if self.batch.closing is None:
@@ -127,7 +129,7 @@ class StoredBatch:
         """Take the row back from a dead owner: it may have been sent, and paid."""
         row.owner = None
         self._leased -= 1
-        row.lease = replace(row.lease, paid=row.lease.paid + 1, deaths=row.lease.deaths + 1)
+        row.lease = structs.replace(row.lease, paid=row.lease.paid + 1, deaths=row.lease.deaths + 1)
         heapq.heappush(self._waiting, (now, row.lease.seq))
 
     def finals(self) -> Iterator[Sequence[Final]]:

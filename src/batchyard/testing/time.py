@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+MOST_ROUNDS = 100_000
+"""Rounds of the loop in one moment of virtual time: more than any simulation needs."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -24,6 +26,7 @@ class _Selector(selectors.SelectSelector):
     loop: "VirtualTimeLoop"
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.loop.count_round()
         ready = super().select(0)
         if not ready and timeout is None:
             raise VirtualTimeExceeded("every task waits for something that will never happen")
@@ -41,6 +44,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         selector.loop = self
         self._virtual_now = 0.0
         self._virtual_limit = limit
+        self._rounds = 0
 
     def time(self) -> float:
         return self._virtual_now
@@ -48,10 +52,19 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def advance_without_limit(self) -> None:
         """From now on time is only passed to clean up: tasks left over must be able to end."""
         self._virtual_limit = float("inf")
+        self._rounds = 0
+
+    def count_round(self) -> None:
+        """One round of the loop. Very many in one moment are a task that spins, which would hang for ever."""
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            self._rounds = 0
+            raise VirtualTimeExceeded(f"{MOST_ROUNDS} rounds without a moment passing: something spins")
 
     def advance(self, seconds: float) -> None:
         """Let so much time pass."""
         self._virtual_now += seconds
+        self._rounds = 0
         if self._virtual_now > self._virtual_limit:
             raise VirtualTimeExceeded(f"not done after {self._virtual_limit} virtual seconds")
 

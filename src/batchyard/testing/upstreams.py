@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome
-from batchyard.ports import Call
+from batchyard.ports import Call, Stream
 
 Step = tuple[float, Outcome]
 """Seconds until the outcome, and the outcome."""
@@ -40,16 +41,11 @@ class ScriptedUpstream:
         self.in_flight = 0
         self.most_in_flight = 0
         self.closed = False
+        self.listed: Sequence[ModelInfo] = ()
 
     async def attempt(self, call: Call) -> Outcome:
         """Wait as long as the script says and return its outcome."""
-        assert not self.closed, "a call after close"
-        clock = asyncio.get_running_loop().time
-        seen = Seen(len(self.calls), call, clock())
-        self.calls.append(seen)
-        self.by_params[call.params] += 1
-        self.in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        seen = self._begin(call)
         try:
             seconds, outcome = self.script(seen.number, call)
             await asyncio.sleep(seconds)
@@ -60,8 +56,42 @@ class ScriptedUpstream:
             seen.outcome = outcome
             return outcome
         finally:
-            seen.ended_at = clock()
-            self.in_flight -= 1
+            self._end(seen)
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        """Begin half-way through the script's time where its outcome is an answer; else as ``attempt``."""
+        seconds, outcome = self.script(len(self.calls), call)
+        if not isinstance(outcome, Answered):
+            return await self.attempt(call)
+        seen = self._begin(call)
+        try:
+            await asyncio.sleep(seconds / 2)
+        except asyncio.CancelledError:
+            seen.cut = True
+            self._end(seen)
+            raise
+        return _ScriptedStream(seen, outcome, seconds / 2, self._end)
+
+    async def count(self, call: Call) -> int | Outcome:
+        """Return the length of the body."""
+        return len(call.params)
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        """Return ``self.listed``."""
+        return self.listed
+
+    def _begin(self, call: Call) -> Seen:
+        assert not self.closed, "a call after close"
+        seen = Seen(len(self.calls), call, asyncio.get_running_loop().time())
+        self.calls.append(seen)
+        self.by_params[call.params] += 1
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        return seen
+
+    def _end(self, seen: Seen) -> None:
+        seen.ended_at = asyncio.get_running_loop().time()
+        self.in_flight -= 1
 
     async def close(self) -> None:
         """Take no more calls. Closing twice is allowed."""
@@ -71,6 +101,29 @@ class ScriptedUpstream:
     def repeated(self) -> dict[bytes, int]:
         """Params that were sent more than once, and how often beyond the first."""
         return {params: count - 1 for params, count in self.by_params.items() if count > 1}
+
+
+class _ScriptedStream:
+    """Two events: one at once, one after so many seconds."""
+
+    def __init__(self, seen: Seen, answer: Answered, seconds: float, ended: Callable[[Seen], None]) -> None:
+        start = b'event: message_start\ndata: {"type":"message_start","message":%b}\n\n' % answer.message
+        stop = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+        self._steps = iter([(0.0, start), (seconds, stop)])
+        self._seen, self._answer, self._ended = seen, answer, ended
+
+    async def read(self) -> bytes | Outcome:
+        seconds, event = next(self._steps, (0.0, b""))
+        await asyncio.sleep(seconds)
+        if not event and self._seen.ended_at is None:
+            self._seen.outcome = self._answer
+            self._ended(self._seen)
+        return event
+
+    async def close(self) -> None:
+        if self._seen.ended_at is None:
+            self._seen.cut = True
+            self._ended(self._seen)
 
 
 def always(outcome: Outcome, *, seconds: float = 0.0) -> Script:

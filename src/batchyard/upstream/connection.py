@@ -19,6 +19,7 @@ import httptools
 from batchyard.domain.outcome import Held, Outcome
 from batchyard.domain.result import RequestError
 from batchyard.upstream.exchange import Answer, CallLimits, Exchanged, hostile, hung, unknown
+from batchyard.upstream.flow import EventFlow
 
 _TLS_ALERT = b"\x15\x03"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
@@ -72,14 +73,19 @@ class Connection(asyncio.BufferedProtocol):
         self._whole = False
         self._reusable = True
         self._fault: Outcome | None = None
+        self._flow: EventFlow | None = None
 
     # -- for the pool ------------------------------------------------------------------------------------------------
 
-    def send(self, request: bytes, deadline: float) -> "asyncio.Future[Exchanged]":
-        """Write the request; the future ends with the answer or with the outcome that a fault amounts to."""
+    def send(self, request: bytes, deadline: float, flow: EventFlow | None = None) -> "asyncio.Future[Exchanged]":
+        """Write the request; the future ends with the answer or with the outcome that a fault amounts to.
+
+        Where the answer is a stream of events, and a ``flow`` is given, the body goes there and is not kept.
+        """
         assert self._waiter is None, "two calls on one connection"
         assert self._transport is not None, "a call before the connection"
         self._begin(deadline)
+        self._flow = flow
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._waiter
@@ -102,6 +108,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.cut()
             return
         limits = self._limits
+        if self._flow is not None and self._flow.is_full:
+            self._heard_at = now  # it is not silent: we do not listen
         if now >= self._deadline:
             self._fail(hung(f"gave no whole answer within {limits.total_seconds:g} s"))
         elif self._heard_at is None:
@@ -183,9 +191,14 @@ class Connection(asyncio.BufferedProtocol):
             self._stop(hostile("compressed its answer although it was asked not to"))
         if hint := framing.get(b"keep-alive"):
             self._idle_limit = min(self._limits.idle_seconds, _hinted_seconds(hint))
+        if self._flow is not None and self._status == 200 and self._transport is not None:
+            self._flow.begin_if_events(self._headers, self._transport)
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
+        if self._flow is not None and self._flow.has_begun:
+            self._flow.feed(body)
+            return
         if self._body_bytes > self._limits.max_answer_bytes:
             self._stop(self._too_large())
         if not self._unreadable:
@@ -205,6 +218,8 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         assert transport is not None
         parts = self._parts
+        if self._flow is not None:
+            self._flow.finish()
         keep = self._reusable and not transport.is_closing() and transport.get_write_buffer_size() == 0
         self._end(Answer(self._status, self._headers, parts[0] if len(parts) == 1 else b"".join(parts)))
         if keep:
@@ -218,7 +233,7 @@ class Connection(asyncio.BufferedProtocol):
         self.cut()
 
     def _end(self, exchanged: Exchanged) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self._waiter, self._flow = self._waiter, None, None
         if waiter is not None and not waiter.done():
             waiter.set_result(exchanged)
 

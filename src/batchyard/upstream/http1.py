@@ -1,4 +1,4 @@
-"""An HTTP/1.1 client for one upstream: a pool of kept connections, POST, and nothing else.
+"""An HTTP/1.1 client for one upstream: a pool of kept connections, whole requests, and nothing else.
 
 It knows no proxies, no cookies, no redirects, no compression and no retries: each of them is a way to send a key or a
 paid call where nobody asked for it. A call that finds no kept connection opens one, so there are never more
@@ -15,6 +15,7 @@ from batchyard.domain.outcome import Held, NotStarted
 from batchyard.domain.result import RequestError
 from batchyard.upstream.connection import Connection
 from batchyard.upstream.exchange import CallLimits, Exchanged
+from batchyard.upstream.flow import EventFlow, EventStream
 
 READ_BYTES = 128 * 1024
 LONGEST_TICK = 1.0
@@ -28,6 +29,14 @@ class Address:
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request on its way, and what will tell how it ended."""
+
+    connection: Connection
+    waiter: "asyncio.Future[Exchanged]"
 
 
 class Http1Client:
@@ -46,18 +55,37 @@ class Http1Client:
 
     async def post(self, request: bytes) -> Exchanged:
         """Send the whole request once, head and body, and return what it comes to. Cancelling cuts the call."""
+        sent = await self._send(request, None)
+        if not isinstance(sent, Sent):
+            return sent
+        try:
+            return await sent.waiter
+        except asyncio.CancelledError:
+            if sent.waiter.cancelled():  # else its answer came first: the connection may serve another call by now
+                sent.connection.cut()
+            raise
+
+    async def stream(self, request: bytes) -> EventStream | Exchanged:
+        """Send the request once; return its events once the head of such an answer came, or what it comes to."""
+        flow = EventFlow()
+        sent = await self._send(request, flow)
+        if not isinstance(sent, Sent):
+            return sent
+        stream = EventStream(flow, sent.waiter, sent.connection.cut)
+        try:
+            began = await stream.begin()
+        except asyncio.CancelledError:
+            await stream.close()
+            raise
+        return stream if began else sent.waiter.result()
+
+    async def _send(self, request: bytes, flow: EventFlow | None) -> "Sent | NotStarted | Held":
         assert not self._closed, "a call after close"
         deadline = asyncio.get_running_loop().time() + self._limits.total_seconds
         connection = self._kept() or await self._connect()
         if not isinstance(connection, Connection):
             return connection
-        waiter = connection.send(request, deadline)
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.cancelled():  # else its answer came first, and the connection may serve another call by now
-                connection.cut()
-            raise
+        return Sent(connection, connection.send(request, deadline, flow))
 
     async def close(self) -> None:
         """Cut every connection. Closing twice is allowed."""

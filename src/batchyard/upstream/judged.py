@@ -1,10 +1,11 @@
 """An upstream whose params are judged before it is asked: what cannot succeed is refused here, at no cost."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome, Refused
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call, Upstream
+from batchyard.ports import Call, Stream, Upstream
 
 
 class JudgedUpstream:
@@ -17,6 +18,18 @@ class JudgedUpstream:
         """Refuse the call, or pass it on as it is."""
         wrong = self._judge(call.params) if call.batched else None
         return Refused(wrong) if wrong is not None else await self._inner.attempt(call)
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        """Pass the call on: no batch streams."""
+        return await self._inner.stream(call)
+
+    async def count(self, call: Call) -> int | Outcome:
+        """Pass the question on."""
+        return await self._inner.count(call)
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        """Pass the question on."""
+        return await self._inner.models()
 
     async def close(self) -> None:
         """Close what is behind."""

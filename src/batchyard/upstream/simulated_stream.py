@@ -1,9 +1,12 @@
 """A whole Message told as the server-sent events of a streamed call: whoever adds them up gets the same Message."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
+
+from batchyard.domain.outcome import Outcome
 
 Block = dict[str, Any]
 
@@ -31,6 +34,32 @@ def events(message: Block) -> Iterator[bytes]:
     yield _event("message_stop")
 
 
+class SimulatedStream:
+    """Implements ``Stream``: the events of a Message, its deltas spread over so many seconds."""
+
+    def __init__(self, message: Block, seconds: float, ended: Callable[[], None]) -> None:
+        told = list(events(message))
+        deltas = sum(event.startswith(_DELTA) for event in told)
+        self._events = iter(told)
+        self._pause = seconds / deltas if deltas else 0.0
+        self._ended: Callable[[], None] | None = ended
+
+    async def read(self) -> bytes | Outcome:
+        event = next(self._events, b"")
+        if event.startswith(_DELTA) and self._pause > 0.0:
+            await asyncio.sleep(self._pause)
+        if not event:
+            await self.close()
+        return event
+
+    async def close(self) -> None:
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            self._events = iter(())
+            ended()
+
+
+_DELTA = b"event: content_block_delta"
 _CUMULATIVE = (
     "input_tokens",
     "cache_creation_input_tokens",

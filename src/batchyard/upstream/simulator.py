@@ -7,21 +7,24 @@ of times depend on what came before. It fetches nothing, and says in each answer
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import msgspec
 
+from batchyard.domain.catalog import ModelInfo, simulated
 from batchyard.domain.outcome import Answered, Failed, NotStarted, Outcome, Refused
 from batchyard.domain.params import Params, check_count, check_params
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call
+from batchyard.ports import Call, Stream
 from batchyard.upstream.simulated_cache import SMALLEST_PREFIX, CacheUse, PromptCache, has_marks
 from batchyard.upstream.simulated_dice import Dice
 from batchyard.upstream.simulated_documents import read_attachments
 from batchyard.upstream.simulated_markers import CannotSimulate
 from batchyard.upstream.simulated_message import Input, compose, message
 from batchyard.upstream.simulated_prompt import Prompt, read_prompt
+from batchyard.upstream.simulated_stream import SimulatedStream
 from batchyard.upstream.simulated_tokens import count_members
 
 _MOST_REMEMBERED = 10_000
@@ -56,16 +59,38 @@ class Simulator:
 
     async def attempt(self, call: Call) -> Outcome:
         """Answer the call as the settings and its markers say."""
-        if 0 < self._settings.capacity <= self._in_flight:
-            error = RequestError(
-                "rate_limit_error", f"The simulator's capacity of {self._settings.capacity} is used up"
-            )
-            return NotStarted(error, 1.0)
+        full = self._full()
+        if full is not None:
+            return full
         self._in_flight += 1
         try:
             return await self._answer(call)
         finally:
             self._in_flight -= 1
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        """Answer the call event by event: the first after the latency, the others as fast as tokens come."""
+        full = self._full()
+        if full is not None:
+            return full
+        self._in_flight += 1
+        streaming = False
+        try:
+            told = await self._answer(call, streamed=True)
+            streaming = not isinstance(told, Outcome)
+            return told
+        finally:
+            if not streaming:
+                self._in_flight -= 1
+
+    async def count(self, call: Call) -> int | Outcome:
+        """Return how many input tokens the body of a count is."""
+        counted = self.count_tokens(call.params, call.version, call.betas)
+        return Refused(counted) if isinstance(counted, RequestError) else counted
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        """Return the models that are known by name."""
+        return simulated()
 
     async def close(self) -> None:
         """Nothing to let go of."""
@@ -81,7 +106,20 @@ class Simulator:
         except (CannotSimulate, RecursionError) as wrong:
             return _told(wrong)
 
-    async def _answer(self, call: Call) -> Outcome:
+    def _full(self) -> NotStarted | None:
+        capacity = self._settings.capacity
+        if not 0 < capacity <= self._in_flight:
+            return None
+        return NotStarted(RequestError("rate_limit_error", f"The simulator's capacity of {capacity} is used up"), 1.0)
+
+    def _one_less(self) -> None:
+        self._in_flight -= 1
+
+    @overload
+    async def _answer(self, call: Call) -> Outcome: ...
+    @overload
+    async def _answer(self, call: Call, *, streamed: bool) -> Stream | Outcome: ...
+    async def _answer(self, call: Call, *, streamed: bool = False) -> Stream | Outcome:
         judged = check_params(call.params, version=call.version, betas=call.betas, batched=call.batched)
         if isinstance(judged, RequestError):
             await asyncio.sleep(0)
@@ -90,21 +128,25 @@ class Simulator:
             prompt = read_prompt(judged, Dice(call.params, seed=self._settings.seed))
             failure = self._wished_failure(prompt)
             if failure is None:
-                return await self._answer_well(prompt, batched=call.batched)
+                return await self._answer_well(prompt, batched=call.batched, streamed=streamed)
         except (CannotSimulate, RecursionError) as wrong:
             await asyncio.sleep(0)
             return Refused(_told(wrong))
         await asyncio.sleep(self._seconds(prompt, 0))
         return failure
 
-    async def _answer_well(self, prompt: Prompt, *, batched: bool) -> Answered:
+    async def _answer_well(self, prompt: Prompt, *, batched: bool, streamed: bool) -> Stream | Answered:
         attachments = read_attachments(prompt.params.members)
         ended = compose(prompt, [attachment.told for attachment in attachments])
         given = self._given(prompt.params, {attachment.block: attachment.tokens for attachment in attachments})
-        answer = self._encoder.encode(message(prompt, ended, given, batched=batched))
-        await asyncio.sleep(self._seconds(prompt, ended.output_tokens))
+        whole = message(prompt, ended, given, batched=batched)
+        seconds = self._seconds(prompt, ended.output_tokens)
+        first = self._seconds(prompt, 0)
+        await asyncio.sleep(first if streamed else seconds)
         self._cache.store(given.cache)
-        return Answered(answer, given.tokens, ended.output_tokens)
+        if streamed:
+            return SimulatedStream(whole, seconds - first, self._one_less)
+        return Answered(self._encoder.encode(whole), given.tokens, ended.output_tokens)
 
     def _given(self, params: Params, attached: dict[int, int]) -> Input:
         tokens = count_members(params.members, attached)

@@ -13,13 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
 from batchyard.domain.events import BugFound, Emit
-from batchyard.ports import Batches, Blobs, Clock, Keys
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys
 from batchyard.web import auth
 from batchyard.web.batches import BatchCalls
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
+from batchyard.web.messages import Messages
+from batchyard.web.models import Models
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
 from batchyard.web.results import Results
 from batchyard.web.routes import Handler, Methods, Overlay, nothing_over
@@ -30,6 +32,7 @@ def build_api(
     *,
     batches: Batches,
     blobs: Blobs,
+    calls: Calls,
     keys: Keys,
     clock: Clock,
     emit: Emit,
@@ -52,6 +55,8 @@ def build_api(
         BatchCalls(batches, blobs, clock, emit),
         Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready),
         Results(batches, blobs, emit, settings),
+        Messages(calls, settings.max_request_bytes),
+        Models(calls),
         overlay,
     )
 
@@ -67,6 +72,8 @@ class Api:
     batches: BatchCalls
     creates: Creates
     results: Results
+    messages: Messages
+    models: Models
     overlay: Overlay
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,16 +121,30 @@ class Api:
     def _methods(self, segments: list[str]) -> Methods | None:
         """Return what can be done at the path."""
         match segments:
-            case ["v1", "messages", "batches"]:
+            case ["v1", "messages", "batches", *rest]:
+                return self._batch_methods(rest)
+            case ["v1", "messages"]:
+                return {"POST": self.messages.create}
+            case ["v1", "messages", "count_tokens"]:
+                return {"POST": self.messages.count}
+            case ["v1", "models"]:
+                return {"GET": self.models.page}
+            case ["v1", "models", name] if name:
+                return {"GET": lambda call: self.models.retrieve(call, name)}
+        return None
+
+    def _batch_methods(self, segments: list[str]) -> Methods | None:
+        match segments:
+            case []:
                 return {"GET": self.batches.page, "POST": self.creates.create}
-            case ["v1", "messages", "batches", batch_id] if batch_id:
+            case [batch_id] if batch_id:
                 return {
                     "GET": lambda call: self.batches.retrieve(call, batch_id),
                     "DELETE": lambda call: self.batches.delete(call, batch_id),
                 }
-            case ["v1", "messages", "batches", batch_id, "cancel"] if batch_id:
+            case [batch_id, "cancel"] if batch_id:
                 return {"POST": lambda call: self.batches.cancel(call, batch_id)}
-            case ["v1", "messages", "batches", batch_id, "results"] if batch_id:
+            case [batch_id, "results"] if batch_id:
                 return {"GET": lambda call: self.results.results(call, batch_id)}
         return None
 

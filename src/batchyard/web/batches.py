@@ -1,6 +1,5 @@
 """Retrieve, list, cancel and delete."""
 
-import re
 from contextlib import suppress
 
 from batchyard import wire
@@ -9,11 +8,7 @@ from batchyard.domain.errors import InvalidRequest, NotFound, StoreUnavailable
 from batchyard.domain.events import BatchDeleted, CancelAsked, Emit
 from batchyard.domain.ids import is_batch_id
 from batchyard.ports import Batches, Blobs, Clock
-from batchyard.web.calls import Answer, ApiCall
-
-DEFAULT_LIMIT = 20
-MOST_BATCHES = 1000
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+from batchyard.web.calls import Answer, ApiCall, page_limit
 
 
 class BatchCalls:
@@ -31,7 +26,7 @@ class BatchCalls:
 
     async def page(self, call: ApiCall) -> Answer:
         page = await self._batches.page(
-            call.workspace, after=_cursor(call, "after_id"), before=_cursor(call, "before_id"), limit=_limit(call)
+            call.workspace, after=_cursor(call, "after_id"), before=_cursor(call, "before_id"), limit=page_limit(call)
         )
         return Answer(wire.page_json(page.batches, call.base_url, has_more=page.has_more))
 
@@ -61,20 +56,6 @@ def known_form(batch_id: str) -> str:
 def _blobs_of(batch: Batch) -> list[str]:
     sealed = batch.sealed
     return [batch.body, *([sealed.results, sealed.index, sealed.ledger] if sealed else [])]
-
-
-def _limit(call: ApiCall) -> int:
-    text = call.query("limit")
-    if text is None:
-        return DEFAULT_LIMIT
-    if not _INTEGER.match(text):
-        raise InvalidRequest("limit: Input should be a valid integer, unable to parse string as an integer")
-    if text.startswith("-") or not text.lstrip("+0"):
-        raise InvalidRequest("limit: Input should be greater than or equal to 1")
-    digits = text.lstrip("+0")
-    if len(digits) > 4 or int(digits) > MOST_BATCHES:
-        raise InvalidRequest(f"limit: Input should be less than or equal to {MOST_BATCHES}")
-    return int(digits)
 
 
 def _cursor(call: ApiCall, name: str) -> str | None:

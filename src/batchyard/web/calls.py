@@ -4,6 +4,7 @@ Every answer carries a ``request-id``, and a refusal repeats it in its envelope.
 has is decided here, once.
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,12 @@ from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
 from batchyard import wire
-from batchyard.domain.errors import BatchyardError, Overloaded, RateLimited, StoreUnavailable
+from batchyard.domain.errors import BatchyardError, InvalidRequest, Overloaded, RateLimited, StoreUnavailable
 from batchyard.domain.ids import random_id
 
+DEFAULT_LIMIT = 20
+LONGEST_PAGE = 1000
+_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 RETRY_SECONDS = 5
 """What a client is told to wait when we cannot take its call now; SDKs obey it, and try twice more."""
 
@@ -51,8 +55,12 @@ class ApiCall:
 
     def query(self, name: str) -> str | None:
         """Return the value of a query key, the last where it comes several times, or None."""
+        return next(reversed(self.queries(name)), None)
+
+    def queries(self, name: str) -> list[str]:
+        """Return all values of a query key, in their order."""
         pairs = parse_qsl(self.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        return next((value for key, value in reversed(pairs) if key == name), None)
+        return [value for key, value in pairs if key == name]
 
     async def start(
         self, status: int, media_type: str, length: int | None, headers: Sequence[tuple[str, str]] = ()
@@ -129,3 +137,18 @@ def unavailable(_: StoreUnavailable) -> Overloaded:
 def server_error(request_id: str) -> Answer:
     """Return what a client is told of a bug: an id that the log knows too, and nothing else."""
     return Answer(wire.error_json("api_error", "Internal server error", request_id), 500)
+
+
+def page_limit(call: ApiCall) -> int:
+    """Return how many entries a page of a list may have."""
+    text = call.query("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if not _INTEGER.match(text):
+        raise InvalidRequest("limit: Input should be a valid integer, unable to parse string as an integer")
+    if text.startswith("-") or not text.lstrip("+0"):
+        raise InvalidRequest("limit: Input should be greater than or equal to 1")
+    digits = text.lstrip("+0")
+    if len(digits) > 4 or int(digits) > LONGEST_PAGE:
+        raise InvalidRequest(f"limit: Input should be less than or equal to {LONGEST_PAGE}")
+    return int(digits)

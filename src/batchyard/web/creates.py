@@ -11,12 +11,13 @@ from datetime import UTC, datetime, timedelta
 
 from batchyard import wire
 from batchyard.domain.batch import Batch
-from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable, TooLarge
+from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
 from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
 from batchyard.web import auth
+from batchyard.web.bodies import check_head
 from batchyard.web.calls import Answer, ApiCall
 from batchyard.web.protocol import ClientGone
 from batchyard.web.settings import WebSettings
@@ -55,7 +56,7 @@ class Creates:
         reason = self._not_ready()
         if reason:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
-        self._check_head(call)
+        check_head(call, self._settings.max_body_bytes)
         key = _idempotency_key(call)
         intake = Intake(self._limits)
         writer = self._blobs.writer("body")
@@ -74,16 +75,6 @@ class Creates:
         )
         batch = await self._commit(call, intake, writer, origin)
         return Answer(wire.batch_json(batch, call.base_url))
-
-    def _check_head(self, call: ApiCall) -> None:
-        encoding = call.headers.get("content-encoding", "").strip().lower()
-        if encoding not in ("", "identity"):
-            raise InvalidRequest("content-encoding: compressed request bodies are not supported.")
-        if call.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
-            raise InvalidRequest("transfer-encoding: only `chunked` is supported.")
-        length = call.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._settings.max_body_bytes:
-            raise TooLarge(f"Request exceeds the maximum size of {self._settings.max_body_bytes} bytes.")
 
     async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter) -> None:
         window = bytearray()

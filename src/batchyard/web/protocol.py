@@ -37,6 +37,10 @@ class Cut(Exception):
     """Raised by the application to break the connection off, so that a half-sent answer cannot look whole."""
 
 
+class CutAfter(Cut):
+    """As ``Cut``, but what was written goes out first: it tells why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadlines:
     """How long a connection may make no progress, and how much unread body is drained after an early answer."""
@@ -172,6 +176,9 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         try:
             await app(scope, receive, functools.partial(self._send, cycle, send))
+        except CutAfter:
+            cycle.disconnected = True
+            self.transport.close()
         except (Cut, ClientGone):
             cycle.disconnected = True
             self.transport.abort()

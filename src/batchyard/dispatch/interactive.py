@@ -1,0 +1,181 @@
+"""Calls that somebody waits for: they take the slots of a lane ahead of its batches, and are never tried again.
+
+    slot free? ── yes ──> call ──> slot free
+        └── no ──> wait, in turn ──> the next slot that frees, whoever had it
+                     └── not for long: held, full, draining are answers too
+
+Nothing is leased while a call waits. A slot that a batch's attempt leaves is free for a call at once, not after the
+commit: the commit's slot is one of the batch's, and those never exceed the limit either.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from batchyard.domain.catalog import ModelInfo
+from batchyard.domain.events import CallFinished, Emit, LaneHeld
+from batchyard.domain.limiter import Limiter
+from batchyard.domain.outcome import Answered, NotStarted, Outcome
+from batchyard.domain.result import RequestError
+from batchyard.ports import Call, Clock, Stream, Upstream
+
+LONGEST_WAIT = 60.0
+"""Seconds a call may wait for its slot; SDKs give up on the whole call after ten minutes and would pay for it twice."""
+MOST_COUNTS = 16
+"""Counts at a time: they take no slot, and cost a model server little, but not nothing."""
+COME_BACK = 5.0
+"""Seconds that a caller is told to stay away when there is no better estimate."""
+
+
+class Interactive:
+    """Implements ``Calls``. ``batched`` says how many slots batches hold; ``freed`` is told when we leave one."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        limiter: Limiter,
+        clock: Clock,
+        emit: Emit,
+        *,
+        batched: Callable[[], int],
+        freed: Callable[[], None],
+    ) -> None:
+        self._upstream, self._limiter, self._clock, self._emit = upstream, limiter, clock, emit
+        self._batched, self._freed = batched, freed
+        self._waiting: deque[asyncio.Future[NotStarted | None]] = deque()
+        self._counts = asyncio.Semaphore(MOST_COUNTS)
+        self._draining = False
+        self.running = 0
+
+    @property
+    def wanted(self) -> int:
+        """Slots that no batch may have: those in use, and those that calls wait for."""
+        return self.running + len(self._waiting)
+
+    def drain(self) -> None:
+        """Take nothing more; calls that wait are told so, calls in flight go on."""
+        self._draining = True
+        self.admit()
+
+    def admit(self) -> None:
+        """Give free slots to the calls that wait, in turn; or tell them all why there will be none."""
+        while self._waiting and (refused := self._refusal()) is not None:
+            self._waiting.popleft().set_result(refused)
+        while self._waiting and self._room():
+            self.running += 1
+            self._waiting.popleft().set_result(None)
+
+    async def attempt(self, call: Call) -> Outcome:
+        refused = await self._slot()
+        if refused is not None:
+            return refused
+        began = self._clock.monotonic()
+        try:
+            outcome = await self._upstream.attempt(call)
+            self._learn(outcome, began, streamed=False)
+            return outcome
+        finally:
+            self._leave()
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        refused = await self._slot()
+        if refused is not None:
+            return refused
+        began = self._clock.monotonic()
+        streaming = False
+        try:
+            stream = await self._upstream.stream(call)
+            if isinstance(stream, Outcome):
+                self._learn(stream, began, streamed=True)
+                return stream
+            streaming = True
+            return _SlottedStream(stream, lambda outcome: self._learn(outcome, began, streamed=True), self._leave)
+        finally:
+            if not streaming:
+                self._leave()
+
+    async def count(self, call: Call) -> int | Outcome:
+        async with self._counts:
+            return await self._upstream.count(call)
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        return await self._upstream.models()
+
+    # --- slots
+
+    async def _slot(self) -> NotStarted | None:
+        """Wait for a slot, which is then ours to leave; or return why there is none."""
+        refused = self._refusal()
+        if refused is not None:
+            return refused
+        if not self._waiting and self._room():
+            self.running += 1
+            return None
+        waiter: asyncio.Future[NotStarted | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await asyncio.wait((waiter,), timeout=LONGEST_WAIT)
+        except asyncio.CancelledError:
+            if waiter.done() and waiter.result() is None:
+                self._leave()
+            raise
+        finally:
+            if not waiter.done():
+                self._waiting.remove(waiter)
+                self._freed()
+        if waiter.done():
+            return waiter.result()
+        return _not_now(f"All slots are busy: none came free within {LONGEST_WAIT:g} s.", COME_BACK)
+
+    def _room(self) -> int:
+        return self._limiter.room(self._batched() + self.running, self._clock.monotonic())
+
+    def _refusal(self) -> NotStarted | None:
+        if self._draining:
+            return _not_now("This server is stopping and takes no new calls.", COME_BACK)
+        now = self._clock.monotonic()
+        resumes_at = self._limiter.resumes_at(now)
+        if resumes_at is None:
+            return None
+        return _not_now("The model server failed lately and is left alone for a while.", resumes_at - now)
+
+    def _leave(self) -> None:
+        self.running -= 1
+        self.admit()
+        self._freed()
+
+    def _learn(self, outcome: Outcome, began: float, *, streamed: bool) -> None:
+        now = self._clock.monotonic()
+        hold = self._limiter.observe(outcome, now)
+        if hold is not None:
+            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))
+        reason = "" if isinstance(outcome, Answered) else outcome.error.type
+        self._emit(CallFinished(type(outcome).__name__.lower(), now - began, streamed, reason))
+
+
+class _SlottedStream:
+    """A stream that holds its slot until it has ended or is closed."""
+
+    def __init__(self, stream: Stream, learn: Callable[[Outcome], None], leave: Callable[[], None]) -> None:
+        self._stream, self._learn, self._leave = stream, learn, leave
+        self._over = False
+
+    async def read(self) -> bytes | Outcome:
+        part = await self._stream.read()
+        if not self._over and (not part or isinstance(part, Outcome)):
+            self._over = True
+            self._learn(part if isinstance(part, Outcome) else Answered(b""))
+            self._leave()
+        return part
+
+    async def close(self) -> None:
+        try:
+            await self._stream.close()
+        finally:
+            if not self._over:
+                self._over = True
+                self._leave()
+
+
+def _not_now(message: str, retry_after: float) -> NotStarted:
+    return NotStarted(RequestError("overloaded_error", message), retry_after)
