@@ -155,3 +155,15 @@ def test_methods_and_paths_are_answered_as_it_says(server: ServerProcess) -> Non
 
 def test_a_batch_that_has_ended_cannot_be_canceled(server: ServerProcess) -> None:
     assert ask(server, "POST", f"{BATCHES}/{ended(server, a_create())}/cancel")[0] == 400
+
+
+def test_messages_counts_and_models_are_there(server: ServerProcess) -> None:
+    params = {"model": "simulator", "max_tokens": 20, "messages": [{"role": "user", "content": "Why is snow white?"}]}
+    message = server.call("POST", "/v1/messages", json.dumps(params).encode())
+    del params["max_tokens"]
+    count = server.call("POST", "/v1/messages/count_tokens", json.dumps(params).encode())
+    models = server.call("GET", "/v1/models?limit=1000")["data"]
+
+    assert message["type"] == "message"
+    assert count == {"input_tokens": message["usage"]["input_tokens"]}
+    assert {model["capabilities"]["batch"]["supported"] for model in models} == {True}
