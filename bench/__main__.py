@@ -14,6 +14,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def main() -> int:
     if not chosen.without_server and not chosen.server.exists():
         print(f"{chosen.server} is not there: make setup, or name it with --server", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended, and the folder removed
     failed = 0
     with tempfile.TemporaryDirectory(prefix="bench-", dir=chosen.scratch) as scratch:
         sitting = Sitting(

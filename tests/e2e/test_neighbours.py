@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,23 @@ def test_a_client_that_goes_away_in_mid_stream_frees_the_slot(tmp_path: Path) ->
 
         small = json.dumps({**ASKED, "max_tokens": 1}).encode()
         assert server.call("POST", "/v1/messages", small)["stop_reason"] == "max_tokens"
+
+
+def test_a_stop_lets_a_call_in_flight_finish(tmp_path: Path) -> None:
+    answers: list[tuple[int, bytes]] = []
+    with (
+        CountingUpstream(latency=2.0) as upstream,
+        ServerProcess(tmp_path / "data", "--upstream", upstream.url) as server,
+    ):
+        raw = json.dumps(ASKED).encode()
+        asking = threading.Thread(target=lambda: answers.append(server.raw("POST", "/v1/messages", raw)))
+        asking.start()
+        deadline = time.monotonic() + 30
+        while not upstream.in_flight:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+        assert server.stop() == 0
+
+        asking.join(10)
+        assert [status for status, _ in answers] == [200]

@@ -59,7 +59,9 @@ def killed_after(folder: Path, lines: int) -> list[list[Any]]:
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(lines)]
     process.kill()
-    rest, _ = process.communicate(timeout=20)
+    rest = process.stdout.read()  # communicate() would read past what readline() has buffered
+    process.stdout.close()
+    process.wait()
     whole = [line for line in [*said, *rest.splitlines(keepends=True)] if line.endswith(b"\n")]
     assert len(whole) >= lines
     return [json.loads(line) for line in whole]

@@ -23,8 +23,8 @@ DISPATCH = [
     Bug(
         "settled attempts do not hold their slot while a turn runs",
         "dispatch/dispatcher.py",
-        "return self._limiter.room(len(self._running) + self.calls.wanted, now)",
-        "return self._limiter.room(max(0, len(self._running) - 1) + self.calls.wanted, now)",
+        "return self._limiter.room(len(self._running) + self.calls.running, now)",
+        "return self._limiter.room(max(0, len(self._running) - 1) + self.calls.running, now)",
         f"{SAFETY} {LIFE}",
     ),
     Bug(

@@ -9,10 +9,10 @@ THROUGH = "tests/wire/test_streams_through.py"
 
 CALLS = [
     Bug(
-        "batches lease the slot that a call waits for",
-        "dispatch/interactive.py",
-        "return self.running + len(self._waiting)",
-        "return self.running",
+        "batches lease the slots of calls that run",
+        "dispatch/dispatcher.py",
+        "len(self._running) + self.calls.running, now)",
+        "len(self._running), now)",
         SIMULATED,
     ),
     Bug(
@@ -20,6 +20,13 @@ CALLS = [
         "dispatch/dispatcher.py",
         '            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))\n        self.calls.admit()\n',
         '            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))\n',
+        SIMULATED,
+    ),
+    Bug(
+        "a call is not told of the slots that a turn did not want",
+        "dispatch/dispatcher.py",
+        "        self.calls.admit()\n        return picks",
+        "        return picks",
         SIMULATED,
     ),
     Bug(

@@ -73,6 +73,58 @@ def test_calls_are_served_in_turn_and_before_any_lease() -> None:
     run_virtual(main(), limit=600)
 
 
+def test_a_call_gets_the_slot_of_an_attempt_before_its_commit() -> None:
+    async def main() -> None:
+        upstream = script(batched=(2.0, answered()), asked=(0.5, answered()))
+        here = World(upstream, limit=1)
+        here.store = SlowStore(here.kept, lambda verb: 10.0 if verb == "turn" else 0.0)
+        await here.start()
+        await here.create(3)
+        while not upstream.calls:
+            await asyncio.sleep(0.1)
+        began = here.clock.monotonic()
+
+        await calls(here).attempt(ASKED)
+
+        assert here.clock.monotonic() - began <= 2.5
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_call_does_not_wait_for_slots_that_no_batch_wants() -> None:
+    async def main() -> None:
+        here = World(script(batched=(1.0, answered()), asked=(0.5, answered())), limit=1)
+        here.store = SlowStore(here.kept, lambda verb: 0.8 if verb == "backlog" else 0.0)
+        await here.start()
+        for _ in range(50):
+            began = here.clock.monotonic()
+            await calls(here).attempt(ASKED)
+            assert here.clock.monotonic() - began <= 0.8 + 0.5 + 0.01
+            await asyncio.sleep(0.13)
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_call_that_is_cancelled_as_it_gets_its_slot_leaves_it() -> None:
+    async def main() -> None:
+        async with world(ScriptedUpstream(always(answered(), seconds=5.0)), limit=1) as here:
+            stream = await calls(here).stream(ASKED)
+            waiting = asyncio.create_task(calls(here).attempt(ASKED))
+            await asyncio.sleep(1)
+            assert not isinstance(stream, Outcome)
+
+            await stream.close()
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+            assert calls(here).running == 0
+            assert await here.kinds(await here.create(1)) == ["succeeded"]
+
+    run_virtual(main(), limit=600)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_both_kinds_together_never_pass_the_limit(seed: int) -> None:
     chance = random.Random(seed)

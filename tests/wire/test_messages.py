@@ -197,6 +197,41 @@ def test_a_stream_that_breaks_ends_with_an_error_event_and_does_not_look_whole()
     assert broken.closed >= 1
 
 
+class Pouring(Breaking):
+    """A stream that breaks as soon as so much of it waits in our own buffer for a client that does not read."""
+
+    def __init__(self, then: Outcome, unsent: Callable[[], int]) -> None:
+        super().__init__(then)
+        self.unsent = unsent
+
+    async def read(self) -> bytes | Outcome:
+        assert self.then is not None
+        return b"event: ping\ndata: %b\n\n" % (b"x" * 2000) if self.unsent() < 20_000 else self.then
+
+
+def test_a_client_that_reads_late_still_reads_why_its_stream_broke() -> None:
+    async def scene() -> bytes:
+        pouring = Pouring(Unknown(error(message="The upstream reset the connection.")), lambda: 0)
+        async with serving(World(calls=Streaming(pouring)).app) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1000)
+            while not server.connections:
+                await asyncio.sleep(0)
+            [ours] = server._state.connections
+            pouring.unsent = ours.transport.get_write_buffer_size
+            writer.write(POST)
+            async with asyncio.timeout(10):
+                while not pouring.closed:
+                    await asyncio.sleep(0.01)
+            heard = await asyncio.wait_for(reader.read(), 10)
+            writer.close()
+            return heard
+
+    heard = asyncio.run(scene())
+    assert len(heard) > 20_000
+    assert b"event: error\ndata: " in heard
+    assert not heard.endswith(b"0\r\n\r\n")
+
+
 def test_a_client_that_goes_away_in_mid_stream_closes_it_though_nothing_comes() -> None:
     silent = Breaking(None)
 

@@ -193,7 +193,7 @@ class Dispatcher:
         """Slots that are free once this turn is committed: the running attempts keep theirs."""
         if self._draining or now >= self._alive_until:
             return 0
-        return self._limiter.room(len(self._running) + self.calls.wanted, now)
+        return self._limiter.room(len(self._running) + self.calls.running, now)
 
     async def _picks(self) -> Sequence[Pick]:
         """Choose what to lease. From here until the attempts begin the slots are taken: no call may have them."""
@@ -204,6 +204,7 @@ class Dispatcher:
             self._emit(StoreFailed("backlog", str(error)))
             picks = []
         self._picked = sum(pick.limit for pick in picks)
+        self.calls.admit()
         return picks
 
     async def _turn(self, settlements: Sequence[Settlement], picks: Sequence[Pick]) -> Turn:

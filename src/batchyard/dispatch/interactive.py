@@ -4,8 +4,8 @@
         └── no ──> wait, in turn ──> the next slot that frees, whoever had it
                      └── not for long: held, full, draining are answers too
 
-Nothing is leased while a call waits. A slot that a batch's attempt leaves is free for a call at once, not after the
-commit: the commit's slot is one of the batch's, and those never exceed the limit either.
+Whatever frees a slot calls ``admit`` in the same step: so nothing can be leased while a call waits. The slot of an
+attempt is free for a call at once, not after the commit: a call adds no result that could be lost.
 """
 
 import asyncio
@@ -46,11 +46,6 @@ class Interactive:
         self._counts = asyncio.Semaphore(MOST_COUNTS)
         self._draining = False
         self.running = 0
-
-    @property
-    def wanted(self) -> int:
-        """Slots that no batch may have: those in use, and those that calls wait for."""
-        return self.running + len(self._waiting)
 
     def drain(self) -> None:
         """Take nothing more; calls that wait are told so, calls in flight go on."""
@@ -122,7 +117,6 @@ class Interactive:
         finally:
             if not waiter.done():
                 self._waiting.remove(waiter)
-                self._freed()
         if waiter.done():
             return waiter.result()
         return _not_now(f"All slots are busy: none came free within {LONGEST_WAIT:g} s.", COME_BACK)

@@ -22,6 +22,9 @@ ERROR_TYPES = frozenset(
 ``invalid_request_error``."""
 
 
+_NO_DETAILS = msgspec.Raw(b"")
+
+
 class RequestError(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request errored, as the wire's error envelope tells it.
 
@@ -31,9 +34,11 @@ class RequestError(msgspec.Struct, frozen=True, omit_defaults=True):
     type: str
     message: str
     request_id: str | None = None
-    details: msgspec.Raw = msgspec.Raw(b"")
+    details: msgspec.Raw = _NO_DETAILS
 
     def __post_init__(self) -> None:
+        if not bytes(self.details):  # a default is left out by its identity, and no bytes at all are not JSON
+            msgspec.structs.force_setattr(self, "details", _NO_DETAILS)
         if self.type not in ERROR_TYPES:
             msgspec.structs.force_setattr(self, "type", "invalid_request_error")
 
