@@ -60,11 +60,10 @@ class SteadyClock:
 
     def __init__(self) -> None:
         self._clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self._start = self.monotonic()
-        self._wall = datetime.now(UTC)
+        self._epoch = time.time() - self.monotonic()
 
     def now(self) -> datetime:
-        return self._wall + timedelta(seconds=self.monotonic() - self._start)
+        return datetime.fromtimestamp(self._epoch + time.clock_gettime(self._clock), UTC)
 
     def monotonic(self) -> float:
         return time.clock_gettime(self._clock)
@@ -144,6 +143,7 @@ class App:
             cut_overdue=self._dispatcher.cut_overdue,
             freed=self._dispatcher.wake,
         )
+        metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
         self._server = Server(self._api(_keys(settings, self._book), metrics))
 

@@ -8,7 +8,7 @@ import sys
 import traceback
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import accumulate
@@ -24,7 +24,6 @@ from batchyard.domain.events import Event
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 LEVELS: dict[type, int] = {
-    events.AttemptStarted: logging.DEBUG,
     events.AttemptFinished: logging.DEBUG,
     events.CallFinished: logging.DEBUG,
     events.SettlementRefused: logging.WARNING,
@@ -71,7 +70,8 @@ class Metrics:
     text of them."""
 
     def __init__(self) -> None:
-        self._started = 0
+        self.in_flight: Callable[[], int] = lambda: 0
+        """Asked for the calls being made when the metrics are rendered."""
         self._outcomes: Counter[str] = Counter()
         self._buckets = [0] * (len(BUCKETS) + 1)
         self._seconds = 0.0
@@ -91,8 +91,6 @@ class Metrics:
     def observe(self, event: Event) -> None:
         """Count an event."""
         match event:
-            case events.AttemptStarted():
-                self._started += 1
             case events.AttemptFinished():
                 self._outcomes[event.outcome] += 1
                 self._seconds += event.seconds
@@ -118,8 +116,7 @@ class Metrics:
         """Yield the metrics as they stand; Prometheus' registry calls this."""
         yield _counter("batchyard_attempts", "Attempts that ended.", "outcome", self._outcomes)
         yield self._histogram()
-        in_flight = self._started - sum(self._outcomes.values())
-        yield GaugeMetricFamily("batchyard_attempts_in_flight", "Attempts being made.", in_flight)
+        yield GaugeMetricFamily("batchyard_attempts_in_flight", "Attempts being made.", self.in_flight())
         tokens = {"input": self._tokens[0], "output": self._tokens[1]}
         yield _counter("batchyard_tokens", "Tokens by the upstream's count.", "direction", tokens)
         yield _counter("batchyard_calls", "Interactive calls that ended.", "outcome", self._calls)

@@ -18,7 +18,6 @@ from batchyard.dispatch.running import Attempt, Running
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import (
     AttemptFinished,
-    AttemptStarted,
     BugFound,
     DamageFound,
     DrainBegan,
@@ -233,15 +232,14 @@ class Dispatcher:
 
     def _begin_attempts(self, picks: Sequence[Pick], turn: Turn) -> None:
         self._queue.leased(picks, turn.leases)
+        now, started = self._clock.now(), self._clock.monotonic()
         for lease in turn.leases:
-            batch = self._queue.batch(lease.batch)
-            attempt = Attempt(lease, batch, self._clock.now(), self._clock.monotonic())
+            attempt = Attempt(lease, self._queue.batch(lease.batch), now, started)
             if self._running.begin(attempt):
                 attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: Attempt) -> None:
         """Make the call and settle it. Only an abandon leaves the lease unsettled."""
-        self._emit(AttemptStarted(attempt.lease.batch, attempt.lease.seq, attempt.lease.attempt))
         try:
             outcome = await self._call(attempt)
         except asyncio.CancelledError:
@@ -268,7 +266,9 @@ class Dispatcher:
             return Refused(RequestError("api_error", "The stored params of this request are damaged: send it again."))
         except StoreUnavailable as error:
             return NotStarted(RequestError("api_error", str(error)))
-        if self._clock.monotonic() >= self._alive_until or self._clock.now() >= batch.expires_at:
+        now = self._clock.monotonic()
+        left = (batch.expires_at - attempt.started_at).total_seconds() - (now - attempt.started)
+        if now >= self._alive_until or left <= 0.0:
             # frozen past our lease, or past the deadline: somebody else may own it, and nothing was sent
             return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
         attempt.sent = True

@@ -50,12 +50,6 @@ class BatchArchived:
     batch: str
 
 
-class AttemptStarted(msgspec.Struct, frozen=True, gc=False):
-    batch: str
-    seq: int
-    attempt: int
-
-
 class AttemptFinished(msgspec.Struct, frozen=True, gc=False):
     """``outcome`` is the outcome's name; tokens are zero unless it was answered."""
 
@@ -144,7 +138,6 @@ Event = (
     | BatchExpired
     | BatchDeleted
     | BatchArchived
-    | AttemptStarted
     | AttemptFinished
     | CallFinished
     | SettlementRefused
