@@ -7,6 +7,7 @@ from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
+from tests.planted.wire_bugs import WIRE
 
 SAFETY = "tests/simulation/test_safety.py"
 LIFE = "tests/simulation/test_life.py"
@@ -331,4 +332,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SIMULATOR]
+BUGS = [*DISPATCH, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *WIRE, *SIMULATOR]

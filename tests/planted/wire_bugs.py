@@ -1,0 +1,104 @@
+"""Bugs in what crosses the wire, and in the fixtures for the SDKs' own tests."""
+
+from tests.planted.bug import Bug
+
+GOLDEN = "tests/wire/test_golden.py"
+RAW = "tests/sdk/test_raw_callers.py"
+FIXTURES = "tests/sdk/test_fixtures.py"
+NEWEST = "tests/sdk/test_python_releases.py::test_a_whole_life[2.11.0-messages]"
+
+WIRE = [
+    Bug(
+        "nulls are left out of a batch",
+        "wire.py",
+        "class MessageBatch(msgspec.Struct, frozen=True, kw_only=True):",
+        "class MessageBatch(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):",
+        GOLDEN,
+    ),
+    Bug(
+        "the members of a batch come in another order",
+        "wire.py",
+        "    ended_at: str | None = None\n    created_at: str\n",
+        "    created_at: str\n    ended_at: str | None = None\n",
+        GOLDEN,
+    ),
+    Bug("moments end in +00:00", "wire.py", '%S.%fZ"', '%S.%f+00:00"', GOLDEN),
+    Bug("results are called JSON", "wire.py", 'JSONL = "application/x-jsonl"', 'JSONL = "application/json"', RAW),
+    Bug(
+        "the text beside a nested error is lost",
+        "wire.py",
+        "request_id=error.request_id, message=error.message)",
+        'request_id=error.request_id, message="")',
+        GOLDEN,
+    ),
+    Bug(
+        "a refusal has another request-id than its header",
+        "web/calls.py",
+        '("request-id", self.request_id)',
+        '("request-id", random_id("req_", secrets.randbits(144)))',
+        GOLDEN,
+    ),
+    Bug(
+        "after_id is inclusive",
+        "store/sqlite_batches.py",
+        '" and id < ?"',
+        '" and id <= ?"',
+        RAW,
+    ),
+    Bug(
+        "before_id is inclusive",
+        "store/sqlite_batches.py",
+        '" and id > ?"',
+        '" and id >= ?"',
+        RAW,
+    ),
+    Bug(
+        "results_url names another origin than the client's",
+        "wire.py",
+        'results_url=f"{base_url}/v1',
+        'results_url=f"http://127.0.0.1:1/v1',
+        GOLDEN,
+    ),
+    Bug(
+        "x-api-key is not read",
+        "web/auth.py",
+        'headers.getlist("x-api-key")',
+        'headers.getlist("x-api-kez")',
+        RAW,
+    ),
+    Bug(
+        "a bearer key is not read",
+        "web/auth.py",
+        'headers.getlist("authorization")',
+        'headers.getlist("authorizatiox")',
+        NEWEST,
+    ),
+    Bug(
+        "the fixtures are always there",
+        "app.py",
+        "Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over",
+        "Fixtures(self._clock).methods",
+        FIXTURES,
+    ),
+    Bug(
+        "a stranger's key opens a real workspace beside the fixtures",
+        "web/fixtures.py",
+        "return Principal(WORKSPACE, sha",
+        'return Principal("mine", sha',
+        FIXTURES,
+    ),
+    Bug(
+        "with fixtures every malformed cursor is taken",
+        "web/fixtures.py",
+        "if pair not in _CURSORS",
+        'if pair[0] not in ("after_id", "before_id")',
+        FIXTURES,
+    ),
+    Bug(
+        "other machines may use the fixtures",
+        "app.py",
+        "    if not settings.is_local:\n        raise",
+        "    if False:\n        raise",
+        FIXTURES,
+    ),
+]
