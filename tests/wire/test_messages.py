@@ -61,6 +61,8 @@ FAILURES: list[tuple[Outcome, int, str, str | None]] = [
     (NotStarted(error("rate_limit_error"), 9_999.0), 429, "rate_limit_error", "60"),
     (NotStarted(error("overloaded_error")), 529, "overloaded_error", "5"),
     (NotStarted(error("api_error")), 529, "overloaded_error", "5"),
+    (Refused(error("rate_limit_error")), 429, "rate_limit_error", "5"),
+    (Refused(error("overloaded_error")), 529, "overloaded_error", "5"),
     (Held(error("authentication_error")), 500, "api_error", None),
     (Failed(error("api_error")), 500, "api_error", None),
     (Failed(error("timeout_error")), 504, "timeout_error", None),

@@ -25,6 +25,8 @@ from batchyard.web.calls import Answer
 LONGEST_RETRY_AFTER = 60.0
 """SDKs sleep for as long as they are told to, within their own call."""
 USUAL_RETRY_AFTER = 5.0
+WITH_RETRY_AFTER = (429, 529)
+"""Whoever is sent away for now is told for how long, whatever the reason was."""
 HELD = (
     "The model server does not take this server's calls: its key, its account or its address is wrong. "
     "The server's operator finds the reason in its log."
@@ -53,8 +55,9 @@ def failure(outcome: Outcome, request_id: str) -> Answer:
     """Return the envelope, under our own request id."""
     error = told(outcome)
     headers: tuple[tuple[str, str], ...] = ()
-    if isinstance(outcome, NotStarted):
-        seconds = USUAL_RETRY_AFTER if outcome.retry_after is None else outcome.retry_after
+    if wire.STATUS[error.type] in WITH_RETRY_AFTER:
+        asked = outcome.retry_after if isinstance(outcome, NotStarted) else None
+        seconds = USUAL_RETRY_AFTER if asked is None else asked
         headers = (("retry-after", str(max(1, ceil(min(seconds, LONGEST_RETRY_AFTER))))),)
     body = wire.error_json(error.type, error.message, request_id, bytes(error.details))
     return Answer(body, wire.STATUS[error.type], headers=headers)
