@@ -65,12 +65,12 @@ def response(status: str, body: bytes, extra: str = "") -> bytes:
     return head.encode() + body
 
 
-def error_responses() -> dict[str, bytes]:
-    """Return the whole response for each status of the fault mix; the 429 asks for a second of patience."""
+def error_responses(retry_after: int) -> dict[str, bytes]:
+    """Return the whole response for each status of the fault mix; the 429 asks for so many seconds of patience."""
     made = {}
     for status, kind in ERRORS.items():
         envelope = {"type": "error", "error": {"type": kind, "message": "made up"}, "request_id": None}
-        extra = "retry-after: 1\r\n" if status == "429" else ""
+        extra = f"retry-after: {retry_after}\r\n" if status == "429" and retry_after else ""
         made[status] = response(status, json.dumps(envelope).encode(), extra)
     return made
 
@@ -78,7 +78,9 @@ def error_responses() -> dict[str, bytes]:
 class Mock:
     """The answers, the count, and the calls that wait for their time."""
 
-    def __init__(self, latency: float, spread: float, text_bytes: int, *, faults: bool, seed: int = 1) -> None:
+    def __init__(
+        self, latency: float, spread: float, text_bytes: int, *, faults: bool, retry_after: int = 0, seed: int = 1
+    ) -> None:
         self.latency = latency
         self.spread = spread
         self.shortest = latency * (1 - spread)
@@ -86,7 +88,7 @@ class Mock:
         self.chance = random.Random(seed)
         self.tally = Tally()
         self.success = response("200", message(text_bytes))
-        self.errors = error_responses()
+        self.errors = error_responses(retry_after)
         self.waiting: list[tuple[float, int, float, Connection]] = []
         self.order = itertools.count()
         self.ticking = False
@@ -235,9 +237,10 @@ def main() -> None:
     options.add_argument("--latency", type=float, default=0.0, help="seconds until a call is answered")
     options.add_argument("--spread", type=float, default=0.0, help="share of the latency it varies by, either way")
     options.add_argument("--faults", action="store_true", help="mix in 429, 500, 529 and dropped connections")
+    options.add_argument("--retry-after", type=int, default=0, help="seconds that a 429 asks for; 0: it names none")
     options.add_argument("--text-bytes", type=int, default=200, help="length of each answer's text")
     chosen = options.parse_args()
-    mock = Mock(chosen.latency, chosen.spread, chosen.text_bytes, faults=chosen.faults)
+    mock = Mock(chosen.latency, chosen.spread, chosen.text_bytes, faults=chosen.faults, retry_after=chosen.retry_after)
     uvloop.run(serve(mock, chosen.port))
 
 

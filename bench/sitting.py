@@ -80,9 +80,18 @@ class Sitting:
     def body(self, count: int, size: int = SMALL) -> Path:
         return inputs.batch_body(self.scratch, count, size)
 
-    def mock(self, *, latency: float = 0.0, spread: float = 0.0, text_bytes: int = 200, faults: bool = False) -> Mock:
+    def mock(
+        self,
+        *,
+        latency: float = 0.0,
+        spread: float = 0.0,
+        text_bytes: int = 200,
+        faults: bool = False,
+        retry_after: int = 0,
+    ) -> Mock:
         command = [sys.executable, "-m", "bench.mock", "--latency", str(latency), "--spread", str(spread)]
         command += ["--text-bytes", str(text_bytes)] + ["--faults"] * faults
+        command += ["--retry-after", str(retry_after)]
         return Mock(command, folder=self.folder("mock"), environment={"PYTHONPATH": str(ROOT)})
 
     @contextmanager
