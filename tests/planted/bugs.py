@@ -24,9 +24,16 @@ DISPATCH = [
     Bug(
         "settled attempts do not hold their slot while a turn runs",
         "dispatch/dispatcher.py",
-        "return self._limiter.room(len(self._running) + self.calls.running, now)",
-        "return self._limiter.room(max(0, len(self._running) - 1) + self.calls.running, now)",
+        "return self._limiter.room(len(self._attempts) + len(self._settled) + self.calls.running, now)",
+        "return self._limiter.room(max(0, len(self._attempts) - 1) + len(self._settled) + self.calls.running, now)",
         f"{SAFETY} {LIFE}",
+    ),
+    Bug(
+        "what waits for a later turn does not hold its slot",
+        "dispatch/dispatcher.py",
+        "len(self._attempts) + len(self._settled) + self.calls.running, now)",
+        "len(self._attempts) + self.calls.running, now)",
+        SAFETY,
     ),
     Bug(
         "a failed commit forgets its settlements",
@@ -38,22 +45,22 @@ DISPATCH = [
     Bug(
         "an owner whose heartbeat is too old goes on sending",
         "dispatch/dispatcher.py",
-        "self._alive_until = sent + self._pace.lease",
-        'self._alive_until = float("inf")',
+        "self._attempts.alive_until = sent + self._pace.lease",
+        'self._attempts.alive_until = float("inf")',
         SAFETY,
     ),
     Bug(
         "a drain does not wait for what is in flight",
         "dispatch/dispatcher.py",
-        "while not (self._draining and not self._running and not self._settled and not self.calls.running):",
+        "while not (self._draining and not self._attempts and not self._settled and not self.calls.running):",
         "while not self._draining:",
         SAFETY,
     ),
     Bug(
         "a drain leases on",
         "dispatch/dispatcher.py",
-        "if self._draining or now >= self._alive_until:",
-        "if now >= self._alive_until:",
+        "if self._draining or now >= self._attempts.alive_until:",
+        "if now >= self._attempts.alive_until:",
         SAFETY,
     ),
     Bug(
@@ -72,7 +79,7 @@ DISPATCH = [
     ),
     Bug(
         "calls in flight are cut at the deadline, without grace",
-        "dispatch/dispatcher.py",
+        "dispatch/attempts.py",
         "EXPIRY_GRACE = 30.0",
         "EXPIRY_GRACE = 0.0",
         LIFE,
@@ -109,7 +116,7 @@ DISPATCH = [
     ),
     Bug(
         "params that fail their checksum are sent",
-        "dispatch/dispatcher.py",
+        "dispatch/attempts.py",
         "if zlib.crc32(params) != lease.params.crc:",
         "if False:",
         SAFETY,

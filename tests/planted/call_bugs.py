@@ -11,15 +11,15 @@ CALLS = [
     Bug(
         "batches lease the slots of calls that run",
         "dispatch/dispatcher.py",
-        "len(self._running) + self.calls.running, now)",
-        "len(self._running), now)",
+        "len(self._settled) + self.calls.running, now)",
+        "len(self._settled), now)",
         SIMULATED,
     ),
     Bug(
         "a call waits for the commit before it gets an attempt's slot",
         "dispatch/dispatcher.py",
-        '            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))\n        self.calls.admit()\n',
-        '            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))\n',
+        "        self._queue.used(attempt.batch, seconds)\n        self.calls.admit()\n",
+        "        self._queue.used(attempt.batch, seconds)\n",
         SIMULATED,
     ),
     Bug(
@@ -32,8 +32,8 @@ CALLS = [
     Bug(
         "a call takes a slot that a turn is leasing",
         "dispatch/dispatcher.py",
-        "batched=lambda: len(self._running) + self._picked",
-        "batched=lambda: len(self._running)",
+        "batched=lambda: len(self._attempts) + self._picked",
+        "batched=lambda: len(self._attempts)",
         SIMULATED,
     ),
     Bug(

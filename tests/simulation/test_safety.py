@@ -41,14 +41,14 @@ def test_a_kill_repeats_at_most_as_many_calls_as_there_are_slots(seed: int) -> N
     run_virtual(main(), limit=86400)
 
 
-def test_calls_whose_result_is_not_committed_never_exceed_the_slots() -> None:
+@pytest.mark.parametrize("limit", [4, 40])  # 40: more than one turn commits at once
+def test_calls_whose_result_is_not_committed_never_exceed_the_slots(limit: int) -> None:
     async def main() -> None:
-        limit = 4
         upstream = ScriptedUpstream(always(answered(), seconds=0.01))
         here = World(upstream, limit=limit)
         here.store = SlowStore(here.kept, lambda _verb: here.random.choice((0.01, 0.5)))
         await here.start()
-        batch = await here.create(40)
+        batch = await here.create(10 * limit)
         most = 0
         while (await here.kept.get("w", batch.id)).status is not Status.ENDED:
             await asyncio.sleep(0.03)

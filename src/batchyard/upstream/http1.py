@@ -31,14 +31,6 @@ class Address:
     tls: ssl.SSLContext | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A request on its way, and what will tell how it ended."""
-
-    connection: Connection
-    waiter: "asyncio.Future[Exchanged]"
-
-
 class Http1Client:
     """Belongs to the event loop of its first call."""
 
@@ -55,37 +47,38 @@ class Http1Client:
 
     async def post(self, request: bytes) -> Exchanged:
         """Send the whole request once, head and body, and return what it comes to. Cancelling cuts the call."""
-        sent = await self._send(request, None)
-        if not isinstance(sent, Sent):
-            return sent
+        assert not self._closed, "a call after close"
+        deadline = self._deadline()
+        connection = self._kept() or await self._connect()
+        if not isinstance(connection, Connection):
+            return connection
+        waiter = connection.send(request, deadline)
         try:
-            return await sent.waiter
+            return await waiter
         except asyncio.CancelledError:
-            if sent.waiter.cancelled():  # else its answer came first: the connection may serve another call by now
-                sent.connection.cut()
+            if waiter.cancelled():  # else its answer came first: the connection may serve another call by now
+                connection.cut()
             raise
 
     async def stream(self, request: bytes) -> EventStream | Exchanged:
         """Send the request once; return its events once the head of such an answer came, or what it comes to."""
+        assert not self._closed, "a call after close"
+        deadline = self._deadline()
+        connection = self._kept() or await self._connect()
+        if not isinstance(connection, Connection):
+            return connection
         flow = EventFlow()
-        sent = await self._send(request, flow)
-        if not isinstance(sent, Sent):
-            return sent
-        stream = EventStream(flow, sent.waiter, sent.connection.cut)
+        waiter = connection.send(request, deadline, flow)
+        stream = EventStream(flow, waiter, connection.cut)
         try:
             began = await stream.begin()
         except asyncio.CancelledError:
             await stream.close()
             raise
-        return stream if began else sent.waiter.result()
+        return stream if began else waiter.result()
 
-    async def _send(self, request: bytes, flow: EventFlow | None) -> "Sent | NotStarted | Held":
-        assert not self._closed, "a call after close"
-        deadline = asyncio.get_running_loop().time() + self._limits.total_seconds
-        connection = self._kept() or await self._connect()
-        if not isinstance(connection, Connection):
-            return connection
-        return Sent(connection, connection.send(request, deadline, flow))
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._limits.total_seconds
 
     async def close(self) -> None:
         """Cut every connection. Closing twice is allowed."""

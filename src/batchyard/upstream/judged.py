@@ -16,8 +16,9 @@ class JudgedUpstream:
 
     async def attempt(self, call: Call) -> Outcome:
         """Refuse the call, or pass it on as it is."""
-        wrong = self._judge(call.params) if call.batched else None
-        return Refused(wrong) if wrong is not None else await self._inner.attempt(call)
+        if call.batched and (wrong := self._judge(call.params)) is not None:
+            return Refused(wrong)
+        return await self._inner.attempt(call)
 
     async def stream(self, call: Call) -> Stream | Outcome:
         """Pass the call on: no batch streams."""

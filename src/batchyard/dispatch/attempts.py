@@ -1,0 +1,121 @@
+"""From a lease to its settlement: each attempt reads its params, makes one call, and says what came of it."""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterable
+
+from batchyard.dispatch.running import Attempt, Running
+from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.events import AttemptFinished, BugFound, DamageFound, Emit, LaneHeld
+from batchyard.domain.limiter import Limiter
+from batchyard.domain.outcome import (
+    Answered,
+    Finish,
+    Hung,
+    NotStarted,
+    Outcome,
+    Refused,
+    Settlement,
+    Trace,
+    Unknown,
+)
+from batchyard.domain.request import Lease
+from batchyard.domain.result import Expired, RequestError
+from batchyard.domain.retry import settle
+from batchyard.ports import Blobs, Call, Clock, Damaged, Ready, Upstream
+
+EXPIRY_GRACE = 30.0
+"""Seconds that calls in flight get after their batch's deadline before they are cut."""
+
+
+class Attempts:
+    """Every attempt of this owner. ``settled`` is told of each as it ends: its slot is not free before a commit.
+
+    ``alive_until`` is monotonic: nothing is sent from then on, for the lease may be somebody else's.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        upstream: Upstream,
+        limiter: Limiter,
+        clock: Clock,
+        emit: Emit,
+        *,
+        jitter: Callable[[], float],
+        settled: Callable[[Attempt, Settlement, float], None],
+    ) -> None:
+        self._blobs, self._upstream, self._limiter = blobs, upstream, limiter
+        self._clock, self._emit, self._jitter, self._settled = clock, emit, jitter, settled
+        self._running = Running()
+        self.alive_until = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def begin(self, leases: Iterable[tuple[Lease, Ready]]) -> None:
+        """Start the attempts that these leases allow."""
+        now, started = self._clock.now(), self._clock.monotonic()
+        for lease, batch in leases:
+            attempt = Attempt(lease, batch, now, started)
+            if self._running.begin(attempt):
+                attempt.task = asyncio.create_task(self._attempt(attempt))
+
+    def cut_overdue(self) -> None:
+        """Cut calls of batches that expired more than the grace ago; their requests become expired."""
+        self._running.cut_overdue(self._clock.now(), EXPIRY_GRACE)
+
+    async def abandon(self) -> None:
+        """Cancel everything, as a death would: the leases stay, for a reclaim."""
+        await asyncio.gather(*self._running.abandon(), return_exceptions=True)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        """Make the call and settle it. Only an abandon leaves the lease unsettled."""
+        try:
+            outcome = await self._call(attempt)
+        except asyncio.CancelledError:
+            if not attempt.cut:
+                raise
+            outcome = Hung(RequestError("timeout_error", "cut: the batch expired"))
+            trace = Trace("cut", attempt.started_at, self._clock.now(), "expired")
+            self._settle(attempt, Finish(attempt.lease, Expired(), trace), outcome)
+            return
+        except Exception as bug:  # noqa: BLE001 one bad answer must not stop its paid-for neighbours
+            self._emit(BugFound("attempt", bug))
+            outcome = Unknown(RequestError("api_error", "The server met a fault of its own while it made this call."))
+        settlement = settle(attempt.lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
+        self._settle(attempt, settlement, outcome)
+
+    async def _call(self, attempt: Attempt) -> Outcome:
+        lease, batch = attempt.lease, attempt.batch
+        try:
+            params = await self._blobs.read(lease.params.blob, lease.params.offset, lease.params.length)
+            if zlib.crc32(params) != lease.params.crc:
+                raise Damaged("the stored params fail their checksum")
+        except Damaged as damage:
+            self._emit(DamageFound(lease.params.blob, str(damage)))
+            return Refused(RequestError("api_error", "The stored params of this request are damaged: send it again."))
+        except StoreUnavailable as error:
+            return NotStarted(RequestError("api_error", str(error)))
+        now = self._clock.monotonic()
+        left = (batch.expires_at - attempt.started_at).total_seconds() - (now - attempt.started)
+        if now >= self.alive_until or left <= 0.0:
+            # frozen past our lease, or past the deadline: somebody else may own it, and nothing was sent
+            return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
+        attempt.sent = True
+        return await self._upstream.attempt(Call(params, batch.version, batch.betas))
+
+    def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
+        """Hand the settlement over, and let everybody learn from it."""
+        self._running.end(attempt)
+        now = self._clock.monotonic()
+        seconds = now - attempt.started
+        hold = self._limiter.observe(outcome, now) if attempt.sent and not attempt.cut else None
+        if hold is not None:
+            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))
+        self._settled(attempt, settlement, seconds)
+        lease, trace = attempt.lease, settlement.trace
+        tokens = (outcome.input_tokens, outcome.output_tokens) if isinstance(outcome, Answered) else (0, 0)
+        self._emit(
+            AttemptFinished(lease.batch, lease.seq, lease.attempt, trace.outcome, seconds, *tokens, trace.reason)
+        )
