@@ -23,6 +23,7 @@ from starlette.types import ASGIApp
 from batchyard.blobs.files import FileBlobs
 from batchyard.config import Settings
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
+from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.domain.events import BatchCreated, BugFound, CancelAsked, Event, LeasesReclaimed
@@ -124,11 +125,10 @@ class App:
         self._dispatcher = Dispatcher(
             store,
             self._blobs,
-            self._upstream,
+            Lanes.of_one(self._upstream, settings.concurrency, clock, self.emit),
             clock,
             self.emit,
             owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-            limit=settings.concurrency,
             jitter=random.random,
             pace=Pace(lease=settings.lease.total_seconds()),
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this

@@ -74,9 +74,8 @@ class Batches(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A batch that may have requests to lease now or later. ``next_ready_at`` is None when all are in flight.
-
-    ``pending`` counts requests that are neither leased nor final. A request never tried is ready at ``created_at``.
+    """Requests of one batch and model that are neither leased nor final: ``pending`` of them, the first one ready at
+    ``next_ready_at``. A request never tried is ready at ``created_at``.
     """
 
     batch: str
@@ -85,25 +84,37 @@ class Ready:
     expires_at: datetime
     version: str
     betas: tuple[str, ...]
+    model: str
     pending: int
-    next_ready_at: datetime | None
+    next_ready_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """Lease up to ``limit`` requests of this batch."""
+    """Lease up to ``limit`` requests of this batch that name this model."""
 
     batch: str
+    model: str
     limit: int
 
 
 @dataclass(frozen=True, slots=True)
+class Short:
+    """A pick that got less than it asked for: when the next of those requests is ready, None if none is pending."""
+
+    batch: str
+    model: str
+    next_ready_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn did: new leases, settlements refused as stale, batches that can be sealed since."""
+    """What one turn did: new leases, settlements refused as stale, batches that can be sealed since, short picks."""
 
     leases: Sequence[Lease]
     stale: Sequence[Settlement]
     ripe: Sequence[str]
+    short: Sequence[Short] = ()
 
 
 class Work(Protocol):
@@ -113,7 +124,7 @@ class Work(Protocol):
         """Say that the owner lives; return how many owners live (heartbeat younger than the lease), itself too."""
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
-        """Return every batch that is not closing, not past ``expires_at`` and has pending requests."""
+        """Return, for every batch that is not closing nor past ``expires_at``, each model with pending requests."""
 
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
         """Commit the settlements, then lease what is picked, in one durable transaction.
@@ -122,10 +133,11 @@ class Work(Protocol):
         and changes nothing. ``Retry`` in a closing batch becomes canceled or expired, as ``closing`` says. Counts
         move with the settlements (``Counts.settled``), and at least one request counts as processing until the seal.
 
-        A pick leases pending requests whose time has come (``ready_at <= now``), retries that are due before fresh
-        ones, else in the order of the requests. Nothing is leased of a batch that is closing, past ``expires_at`` or
-        unknown. Each lease raises the request's attempt by one. To an owner that is not known (it never beat, or was
-        reclaimed) the first lease is a heartbeat.
+        A pick leases pending requests whose time has come (``ready_at <= now``): retries that are due, in the order of
+        the requests, then fresh ones in the order in which they run (``domain/run_order.py``). Nothing is leased of a
+        batch that is closing, past ``expires_at`` or unknown; such a pick is no ``Short``. Each lease raises the
+        request's attempt by one. To an owner that is not known (it never beat, or was reclaimed) the first lease is a
+        heartbeat.
 
         ``ripe`` names batches of these settlements whose last open request was settled, or last call in flight while
         closing.

@@ -17,13 +17,26 @@ from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.errors import BatchyardError
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
-from batchyard.domain.request import Lease, Origin
+from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports import NewBatch, Page, Pick, Store, Turn
-from batchyard.testing.factories import NOW, a_batch, drafts, errored, failed, origin, retried, sealed_files, succeeded
+from batchyard.testing.factories import (
+    MODEL,
+    NOW,
+    a_batch,
+    drafts,
+    errored,
+    failed,
+    origin,
+    retried,
+    sealed_files,
+    succeeded,
+)
 from tests.contract.store_table import StoreFactory
 from tests.contract.yard import recount
 
 WORKSPACES = ("w1", "w2")
+MODELS = (MODEL, "b", "c")
+MIXES = ((MODEL,), (MODEL, "b"), ("b", "c", "b"))
 OWNERS = ("o1", "o2", "o3")
 STRANGER = batch_id(NOW, 12345)
 SHORT = (0.0, 0.000001, 0.7, 5.3, 29.1, 61.7)
@@ -48,8 +61,8 @@ class Held:
 def plain(answer: object) -> object:
     """Return an answer without what the contract leaves open: the kind of sequence, the order of sets."""
     match answer:
-        case Turn(leases, stale, ripe):
-            return (sorted(leases, key=lambda lease: lease.key), list(stale), sorted(ripe))
+        case Turn(leases, stale, ripe, short):
+            return (sorted(leases, key=lambda lease: lease.key), list(stale), sorted(ripe), list(short))
         case Page(batches, has_more):
             return (list(batches), has_more)
         case list() | tuple():
@@ -58,8 +71,8 @@ def plain(answer: object) -> object:
             return answer
 
 
-async def create(new: NewBatch, requests: int, came: Origin, defend: bool, store: Store) -> Batch:
-    return await store.create(new, drafts(requests), came, defend=defend)
+async def create(new: NewBatch, packed: Drafts, came: Origin, defend: bool, store: Store) -> Batch:
+    return await store.create(new, packed, came, defend=defend)
 
 
 async def cancel(workspace: str, batch: str, now: datetime, store: Store) -> Batch:
@@ -121,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.entropy = entropy
         for workspace, number in zip(("w1", "w1", "w2"), requests, strict=False):
             new = a_batch(workspace, created_at=self.now, body=f"{len(self.batches)}.body")
-            self.remember(self.both(partial(create, new, number, origin(began_at=self.now), False)))
+            self.remember(self.both(partial(create, new, drafts(number), origin(began_at=self.now), False)))
 
     @rule(seconds=st.sampled_from(SHORT))
     def wait(self, seconds: float) -> None:
@@ -134,6 +147,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         workspace=workspaces,
         requests=st.integers(1, 4),
+        models=st.sampled_from(MIXES),
+        prefixes=st.sampled_from([(0,), (0,), (7, 0, 8), (7, 8)]),
         sent=st.sampled_from(["x", "y"]),
         caller=st.sampled_from(["key-1", "key-1", "key-2"]),
         retry=st.sampled_from([0, 0, 1]),
@@ -149,6 +164,8 @@ class StoreMachine(RuleBasedStateMachine):
         *,
         workspace: str,
         requests: int,
+        models: Sequence[str],
+        prefixes: Sequence[int],
         sent: str,
         caller: str,
         retry: int,
@@ -165,7 +182,8 @@ class StoreMachine(RuleBasedStateMachine):
             workspace, created_at=at, expires_after=timedelta(seconds=lasts), body=f"{len(self.batches)}.body"
         )
         came = origin(caller, sent=sent, began_at=at - timedelta(seconds=took), retry=retry, idempotency_key=key)
-        self.remember(self.both(partial(create, new, requests, came, defend)))
+        packed = drafts(requests, models=models, prefixes=prefixes)
+        self.remember(self.both(partial(create, new, packed, came, defend)))
 
     def remember(self, batch: Batch | None) -> None:
         if batch is not None and batch.id not in [known.id for known in self.batches]:
@@ -208,9 +226,10 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.batches)
     @rule(data=st.data(), owner=owners, limit=st.integers(1, 3))
     def lease(self, data: st.DataObject, owner: str, limit: int) -> None:
-        ready = [ready.batch for ready in self.runner.run(self.model.backlog(self.now))]
-        batch = data.draw(st.sampled_from(ready), label="ready") if ready else self.any_batch(data)
-        self.take_turn(owner, [], [Pick(batch, limit)], self.now)
+        ready = [(ready.batch, ready.model) for ready in self.runner.run(self.model.backlog(self.now))]
+        one = st.sampled_from(ready) if ready else st.tuples(st.just(self.any_batch(data)), st.sampled_from(MODELS))
+        batch, model = data.draw(one, label="ready")
+        self.take_turn(owner, [], [Pick(batch, model, limit)], self.now)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -230,8 +249,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def some_picks(self, data: st.DataObject) -> Sequence[Pick]:
         names = [STRANGER, *[batch.id for batch in self.batches[-3:]]]
-        limits = data.draw(st.dictionaries(st.sampled_from(names), st.integers(0, 4)), label="picks")
-        return [Pick(batch, limit) for batch, limit in limits.items()]
+        keys = st.tuples(st.sampled_from(names), st.sampled_from(MODELS))
+        limits = data.draw(st.dictionaries(keys, st.integers(0, 4)), label="picks")
+        return [Pick(batch, model, limit) for (batch, model), limit in limits.items()]
 
     def some_settlements(self, data: st.DataObject, owner: str) -> Sequence[Settlement]:
         own = [held.lease for held in self.held if held.owner == owner]
@@ -248,7 +268,7 @@ class StoreMachine(RuleBasedStateMachine):
     def run_out(self, data: st.DataObject, owner: str, kept: int) -> None:
         """Settle all that a batch still has, but for ``kept`` requests."""
         batch = data.draw(st.sampled_from(self.batches), label="batch").id
-        self.take_turn(owner, [], [Pick(batch, 9)], self.now)
+        self.take_turn(owner, [], [Pick(batch, model, 9) for model in MODELS], self.now)
         for holder in OWNERS:
             own = [held.lease for held in self.held if held.owner == holder and held.lease.batch == batch]
             self.take_turn(holder, [self.a_settlement(data, lease) for lease in own[kept:]], [], self.now)

@@ -14,7 +14,7 @@ from batchyard.domain.ids import batch_id as new_id
 from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Turn
+from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Short, Turn
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -28,6 +28,7 @@ class Request:
     custom_id: str
     params: ParamsAt
     model: str
+    place: int
     ready_at: datetime
     attempt: int = 0
     paid: int = 0
@@ -102,8 +103,26 @@ class NaiveStore:
         names = {number: name for name, number in drafts.model_names.items()}
         for seq, (custom_id, offset, length, crc, _, model) in enumerate(drafts.rows()):
             params = ParamsAt(new.body, offset, length, crc)
-            self.requests.append(Request(batch.id, seq, custom_id, params, names[model], moment))
+            place = self.run_order(drafts, model).index(seq)
+            self.requests.append(Request(batch.id, seq, custom_id, params, names[model], place, moment))
         return batch
+
+    def run_order(self, drafts: Drafts, model: int) -> list[int]:
+        """Group by prefix; then let each group's first change places with the rest of the group before."""
+        groups: list[list[int]] = []
+        for seq in range(len(drafts)):
+            if drafts.models[seq] == model:
+                prefix = drafts.prefixes[seq]
+                alike = [one for one in groups if prefix and prefix == drafts.prefixes[one[0]]]
+                if alike:
+                    alike[0].append(seq)
+                else:
+                    groups.append([seq])
+        parts: list[list[int]] = []
+        for group in groups:
+            parts[-1:-1] = [[group[0]]] if parts else []
+            parts += [[group[0]], group[1:]] if not parts else [group[1:]]
+        return [seq for part in parts for seq in part]
 
     def of(self, batch_id: str) -> list[Request]:
         return [request for request in self.requests if request.batch == batch_id]
@@ -164,7 +183,10 @@ class NaiveStore:
         return batch.status is not Status.ENDED and batch.closing is None and now < batch.expires_at
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
-        waiting = {batch.id: [row for row in self.of(batch.id) if row.is_pending] for batch in self.batches}
+        pending = [row for row in self.requests if row.is_pending]
+        waiting: dict[tuple[str, str], list[Request]] = {}
+        for row in pending:
+            waiting.setdefault((row.batch, row.model), []).append(row)
         return [
             Ready(
                 batch.id,
@@ -173,20 +195,30 @@ class NaiveStore:
                 batch.expires_at,
                 batch.version,
                 batch.betas,
-                pending=len(waiting[batch.id]),
-                next_ready_at=min(row.ready_at for row in waiting[batch.id]),
+                model=model,
+                pending=len(rows),
+                next_ready_at=min(row.ready_at for row in rows),
             )
             for batch in self.batches
-            if self.may_lease(batch, now) and waiting[batch.id]
+            for (name, model), rows in waiting.items()
+            if name == batch.id and self.may_lease(batch, now)
         ]
 
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
         good = [settlement for settlement in settlements if self.settle(owner, settlement)]
         done = {settlement.lease.batch for settlement in good}
         ripe = [batch.id for batch in self.batches if batch.id in done and self.is_ripe(batch)]
-        leases = [lease for pick in picks for lease in self.lease(owner, pick, now)]
+        leases: list[Lease] = []
+        short: list[Short] = []
+        for pick in picks:
+            got = self.lease(owner, pick, now)
+            leases += got
+            left = [row.ready_at for row in self.of(pick.batch) if row.is_pending and row.model == pick.model]
+            leasable = any(batch.id == pick.batch and self.may_lease(batch, now) for batch in self.batches)
+            if len(got) < pick.limit and leasable:
+                short.append(Short(pick.batch, pick.model, min(left, default=None)))
         taken = {id(settlement) for settlement in good}
-        return Turn(leases, [settlement for settlement in settlements if id(settlement) not in taken], ripe)
+        return Turn(leases, [settlement for settlement in settlements if id(settlement) not in taken], ripe, short)
 
     def settle(self, owner: str, settlement: Settlement) -> bool:
         wanted = settlement.lease
@@ -221,11 +253,9 @@ class NaiveStore:
     def lease(self, owner: str, pick: Pick, now: datetime) -> list[Lease]:
         for batch in self.batches:
             if batch.id == pick.batch and self.may_lease(batch, now):
-                ready = [row for row in self.of(batch.id) if row.is_pending and row.ready_at <= now]
-                tried, fresh = (
-                    [row for row in ready if row.attempt],
-                    [row for row in self.of(batch.id) if not row.attempt],
-                )
+                own = [row for row in self.of(batch.id) if row.model == pick.model]
+                tried = [row for row in own if row.attempt and row.is_pending and row.ready_at <= now]
+                fresh = sorted((row for row in own if not row.attempt), key=lambda row: row.place)
                 rows = (tried + fresh)[: pick.limit]
                 for row in rows:
                     row.owner = owner

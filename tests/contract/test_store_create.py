@@ -45,16 +45,16 @@ def test_a_new_batch_is_visible_at_once_with_all_its_requests(yard: Yard) -> Non
 
 
 def test_each_request_keeps_its_own_model(yard: Yard) -> None:
-    packed = drafts(1, model="first")
+    packed = drafts(1, models=["first"])
     packed.add("other", 100, 9, 2**32 - 1, model="second", prefix=2**62)
     packed.add("third", 2**40, 9, 0, model="first")
     batch = yard.run(yard.store.create(a_batch(), packed, origin(), defend=False))
 
-    leases = yard.lease(batch)
+    first, second = yard.lease(batch, model="first"), yard.lease(batch, model="second")
 
-    assert [lease.model for lease in leases] == ["first", "second", "first"]
-    assert [lease.params.offset for lease in leases] == [0, 100, 2**40]
-    assert leases[1].params.crc == 2**32 - 1
+    assert [(lease.seq, lease.model, lease.params.offset) for lease in first] == [(0, "first", 0), (2, "first", 2**40)]
+    assert [(lease.seq, lease.model, lease.params.offset) for lease in second] == [(1, "second", 100)]
+    assert second[0].params.crc == 2**32 - 1
 
 
 def test_custom_ids_are_kept_as_they_came(yard: Yard) -> None:

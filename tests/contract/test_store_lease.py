@@ -6,7 +6,7 @@ import pytest
 
 from batchyard.domain.request import Lease, ParamsAt
 from batchyard.ports import Pick, Ready
-from batchyard.testing.factories import DAY, NOW, a_batch, drafts, failed, later, retried, succeeded
+from batchyard.testing.factories import DAY, MODEL, NOW, a_batch, drafts, failed, later, retried, succeeded
 from tests.contract.yard import Yard
 
 MICROSECOND = timedelta(microseconds=1)
@@ -43,7 +43,7 @@ def test_requests_are_leased_in_their_order_and_once(yard: Yard) -> None:
 def test_a_turn_takes_several_picks(yard: Yard) -> None:
     first, second, third = yard.create(3), yard.create(3, a_batch("w2")), yard.create(3)
 
-    turn = yard.turn([], [Pick(second.id, 1), Pick(first.id, 2)])
+    turn = yard.turn([], [Pick(second.id, MODEL, 1), Pick(first.id, MODEL, 2)])
 
     assert sorted(lease.key for lease in turn.leases) == [(first.id, 0), (first.id, 1), (second.id, 0)]
     assert [ready.pending for ready in yard.backlog() if ready.batch == third.id] == [3]
@@ -59,9 +59,9 @@ def test_a_pick_of_nothing_leases_nothing(yard: Yard) -> None:
 def test_a_batch_that_is_unknown_ended_or_deleted_leases_nothing(yard: Yard) -> None:
     ended = yard.ended(2)
     good = yard.create(1)
-    unknown = Pick("msgbatch_01" + "0" * 22, 5)
+    unknown = Pick("msgbatch_01" + "0" * 22, MODEL, 5)
 
-    turn = yard.turn([], [unknown, Pick(ended.id, 5), Pick(good.id, 5)])
+    turn = yard.turn([], [unknown, Pick(ended.id, MODEL, 5), Pick(good.id, MODEL, 5)])
 
     assert [lease.key for lease in turn.leases] == [(good.id, 0)]
     yard.delete(ended)
@@ -161,6 +161,7 @@ def test_the_backlog_tells_what_a_lease_decision_needs(yard: Yard) -> None:
             expires_at=NOW + DAY,
             version="2026-10-21",
             betas=("x", "y"),
+            model=MODEL,
             pending=3,
             next_ready_at=NOW,
         )

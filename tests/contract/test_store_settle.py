@@ -12,6 +12,7 @@ from batchyard.domain.result import Canceled, Errored, Expired, RequestError, Su
 from batchyard.ports import Pick
 from batchyard.testing.factories import (
     DAY,
+    MODEL,
     NOW,
     a_batch,
     errored,
@@ -278,7 +279,7 @@ def test_settlements_come_before_the_picks_of_the_same_turn(yard: Yard) -> None:
     batch = yard.create(2)
     [first] = yard.lease(batch, 1)
 
-    turn = yard.turn([failed(first, later(60))], [Pick(batch.id, 2)], now=later(60))
+    turn = yard.turn([failed(first, later(60))], [Pick(batch.id, MODEL, 2)], now=later(60))
 
     assert [(lease.seq, lease.attempt, lease.paid) for lease in turn.leases] == [(0, 2, 1), (1, 1, 0)]
     assert turn.ripe == []

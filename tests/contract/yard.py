@@ -10,7 +10,7 @@ from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Lease, Origin
 from batchyard.domain.result import kind
 from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Store, Turn
-from batchyard.testing.factories import a_batch, drafts, later, origin, sealed_files, succeeded
+from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, sealed_files, succeeded
 
 T = TypeVar("T")
 SOON = later(60)
@@ -32,9 +32,17 @@ class Yard:
         self.run = run
 
     def create(
-        self, requests: int = 1, new: NewBatch | None = None, came: Origin | None = None, *, defend: bool = False
+        self,
+        requests: int = 1,
+        new: NewBatch | None = None,
+        came: Origin | None = None,
+        *,
+        defend: bool = False,
+        models: Sequence[str] = (MODEL,),
+        prefixes: Sequence[int] = (0,),
     ) -> Batch:
-        return self.run(self.store.create(new or a_batch(), drafts(requests), came or origin(), defend=defend))
+        packed = drafts(requests, models=models, prefixes=prefixes)
+        return self.run(self.store.create(new or a_batch(), packed, came or origin(), defend=defend))
 
     def get(self, batch: Batch, workspace: str | None = None) -> Batch:
         return self.run(self.store.get(workspace or batch.workspace, batch.id))
@@ -66,10 +74,12 @@ class Yard:
         now: datetime = SOON,
     ) -> Turn:
         turn = self.run(self.store.turn(owner, settlements, picks, now))
-        return Turn(list(turn.leases), list(turn.stale), sorted(turn.ripe))
+        return Turn(list(turn.leases), list(turn.stale), sorted(turn.ripe), list(turn.short))
 
-    def lease(self, batch: Batch, limit: int = 1000, *, owner: str = "o1", now: datetime = SOON) -> list[Lease]:
-        return list(self.turn([], [Pick(batch.id, limit)], owner=owner, now=now).leases)
+    def lease(
+        self, batch: Batch, limit: int = 1000, *, owner: str = "o1", now: datetime = SOON, model: str = MODEL
+    ) -> list[Lease]:
+        return list(self.turn([], [Pick(batch.id, model, limit)], owner=owner, now=now).leases)
 
     def settle(self, *settlements: Settlement, owner: str = "o1", now: datetime = SOON) -> Turn:
         return self.turn(settlements, [], owner=owner, now=now)

@@ -22,7 +22,7 @@ from pathlib import Path
 from batchyard.domain.batch import Counts
 from batchyard.ports import Pick
 from batchyard.store.sqlite import SqliteStore
-from batchyard.testing.factories import a_batch, drafts, later, origin, sealed_files, succeeded
+from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, sealed_files, succeeded
 
 def told(what, *facts):
     print(json.dumps([what, *facts]), flush=True)
@@ -33,7 +33,7 @@ async def life(store, owner):
         told("created", batch.id)
         settlements = []
         while True:
-            turn = await store.turn(owner, settlements, [Pick(batch.id, 5)], later(1))
+            turn = await store.turn(owner, settlements, [Pick(batch.id, MODEL, 5)], later(1))
             for settlement in settlements:
                 told("settled", batch.id, settlement.lease.seq, settlement.result.message.decode())
             for lease in turn.leases:

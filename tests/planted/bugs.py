@@ -11,34 +11,44 @@ from tests.planted.wire_bugs import WIRE
 
 SAFETY = "tests/simulation/test_safety.py"
 LIFE = "tests/simulation/test_life.py"
+LANE = "tests/simulation/test_lanes.py"
 
 DISPATCH = [
     Bug(
         "a slot is free before its commit",
         "dispatch/dispatcher.py",
-        "                turn = await self._turn([settlement for _, settlement in settled], picks)\n",
-        "                asyncio.create_task(self._turn([settlement for _, settlement in settled], []))\n"
-        "                turn = await self._turn([], picks)\n",
+        "                turn = await self._turn([settlement for _, settlement in settled], picked)\n",
+        "                asyncio.create_task(self._turn([settlement for _, settlement in settled], {}))\n"
+        "                turn = await self._turn([], picked)\n",
         SAFETY,
     ),
     Bug(
-        "settled attempts do not hold their slot while a turn runs",
-        "dispatch/dispatcher.py",
-        "return self._limiter.room(len(self._attempts) + len(self._settled) + self.calls.running, now)",
-        "return self._limiter.room(max(0, len(self._attempts) - 1) + len(self._settled) + self.calls.running, now)",
+        "attempts in flight do not hold their slot",
+        "dispatch/slots.py",
+        """        left = server.ceiling - server.running - server.settled - server.calls
+        return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+""",
+        """        left = server.ceiling - max(0, server.running - 1) - server.settled - server.calls
+        used = max(0, self.running - 1) + self.settled + self.calls
+        return min(left, self.limiter.room(used, now)) if left > 0 else 0
+""",
         f"{SAFETY} {LIFE}",
     ),
     Bug(
         "what waits for a later turn does not hold its slot",
-        "dispatch/dispatcher.py",
-        "len(self._attempts) + len(self._settled) + self.calls.running, now)",
-        "len(self._attempts) + self.calls.running, now)",
+        "dispatch/slots.py",
+        """        left = server.ceiling - server.running - server.settled - server.calls
+        return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+""",
+        """        left = server.ceiling - server.running - server.calls
+        return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+""",
         SAFETY,
     ),
     Bug(
         "a failed commit forgets its settlements",
         "dispatch/dispatcher.py",
-        "                self.calls.admit()\n                await asyncio.sleep(STORE_PAUSE)",
+        "                picks = []\n                await asyncio.sleep(STORE_PAUSE)",
         "                settlements = picks = []\n                await asyncio.sleep(STORE_PAUSE)",
         SAFETY,
     ),
@@ -59,8 +69,8 @@ DISPATCH = [
     Bug(
         "a drain leases on",
         "dispatch/dispatcher.py",
-        "if self._draining or now >= self._attempts.alive_until:",
-        "if now >= self._attempts.alive_until:",
+        "return not self._draining and now < self._attempts.alive_until",
+        "return now < self._attempts.alive_until",
         SAFETY,
     ),
     Bug(
@@ -120,6 +130,46 @@ DISPATCH = [
         "if zlib.crc32(params) != lease.params.crc:",
         "if False:",
         SAFETY,
+    ),
+]
+
+LANES = [
+    Bug(
+        "a held lane holds its neighbours",
+        "dispatch/lanes.py",
+        "        ways = self._ways.get(model) or self._find(model)\n        lane = self._free",
+        "        ways = self._ways.get(model) or self._find(model)\n"
+        "        if self.resumes_at(now):\n            return None\n        lane = self._free",
+        LANE,
+    ),
+    Bug(
+        "each lane has all the slots of its upstream",
+        "dispatch/slots.py",
+        "return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0",
+        "return self.limiter.room(self.running + self.settled + self.calls, now)",
+        LANE,
+    ),
+    Bug(
+        "the fallback works beside its targets",
+        "dispatch/lanes.py",
+        "ways.fallback and self._all_held(ways.targets, now):",
+        "ways.fallback:",
+        LANE,
+    ),
+    Bug("weights are forgotten", "dispatch/lanes.py", "lane.slots.calls) / weight", "lane.slots.calls)", LANE),
+    Bug(
+        "a short pick keeps its slots",
+        "dispatch/queue.py",
+        "                lanes.pop().slots.unpick()\n",
+        "                lanes.pop()\n",
+        LIFE,
+    ),
+    Bug(
+        "a short pick is forgotten until the backlog is read again",
+        "dispatch/queue.py",
+        "].due_at = short.next_ready_at\n",
+        "].due_at = None\n",
+        LIFE,
     ),
 ]
 
@@ -339,4 +389,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *WIRE, *SIMULATOR]
+BUGS = [*DISPATCH, *LANES, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *WIRE, *SIMULATOR]

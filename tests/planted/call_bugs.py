@@ -10,37 +10,47 @@ THROUGH = "tests/wire/test_streams_through.py"
 CALLS = [
     Bug(
         "batches lease the slots of calls that run",
-        "dispatch/dispatcher.py",
-        "len(self._settled) + self.calls.running, now)",
-        "len(self._settled), now)",
+        "dispatch/slots.py",
+        """        left = server.ceiling - server.running - server.settled - server.calls
+        return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+""",
+        """        left = server.ceiling - server.running - server.settled
+        return min(left, self.limiter.room(self.running + self.settled, now)) if left > 0 else 0
+""",
         SIMULATED,
     ),
     Bug(
         "a call waits for the commit before it gets an attempt's slot",
-        "dispatch/dispatcher.py",
-        "        self._queue.used(attempt.batch, seconds)\n        self.calls.admit()\n",
-        "        self._queue.used(attempt.batch, seconds)\n",
+        "dispatch/slots.py",
+        "left = server.ceiling - server.running - server.calls\n",
+        "left = server.ceiling - server.running - server.settled - server.calls\n",
         SIMULATED,
     ),
     Bug(
         "a call is not told of the slots that a turn did not want",
-        "dispatch/dispatcher.py",
-        "        self.calls.admit()\n        return picks",
-        "        return picks",
+        "dispatch/slots.py",
+        '        """What was picked did not begin."""\n'
+        "        self.running -= 1\n        self.server.running -= 1\n        self.server.admit()\n",
+        '        """What was picked did not begin."""\n        self.running -= 1\n        self.server.running -= 1\n',
         SIMULATED,
     ),
     Bug(
         "a call takes a slot that a turn is leasing",
-        "dispatch/dispatcher.py",
-        "batched=lambda: len(self._attempts) + self._picked",
-        "batched=lambda: len(self._attempts)",
+        "dispatch/slots.py",
+        """        left = server.ceiling - server.running - server.calls
+        return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+""",
+        """        left = server.ceiling - max(0, server.running - 1) - server.calls
+        used = max(0, self.running - 1) + self.calls
+        return min(left, self.limiter.room(used, now)) if left > 0 else 0
+""",
         SIMULATED,
     ),
     Bug(
         "a call keeps out what a failed turn did not lease",
         "dispatch/dispatcher.py",
-        "picks, self._picked = [], 0",
-        "picks = []",
+        "                self._queue.unpick(picked)\n",
+        "",
         SIMULATED,
     ),
     Bug(
@@ -67,7 +77,7 @@ CALLS = [
     Bug(
         "a lane learns nothing from calls",
         "dispatch/interactive.py",
-        "hold = self._limiter.observe(outcome, now)",
+        "hold = self._slots.limiter.observe(outcome, now)",
         "hold = None",
         SIMULATED,
     ),

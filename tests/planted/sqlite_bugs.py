@@ -103,10 +103,31 @@ SQLITE: list[Bug] = [
     ),
     Bug("SQLite: the lease ignores the deadline", "store/sqlite_rows.py", " and now < self.expires_at", "", LEASE),
     Bug(
+        "SQLite: the run order is read from one part alone",
+        "store/sqlite_streams.py",
+        "part, skipped = divmod(stream.fresh, PART)",
+        "part, skipped = 0, stream.fresh % PART",
+        "tests/contract/test_store_streams.py",
+    ),
+    Bug(
+        "SQLite: retries of any model are leased",
+        "store/sqlite_lease.py",
+        "where id >> 24 = ? and model = ? and state = 0 and ready_at > 0 and ready_at <= ? order",
+        "where id >> 24 = ? and ? is not null and state = 0 and ready_at > 0 and ready_at <= ? order",
+        "tests/contract/test_store_streams.py",
+    ),
+    Bug(
+        "SQLite: a batch of one model is leased for any",
+        "store/sqlite_lease.py",
+        "if stored.only_model == model:",
+        "if stored.only_model is not None:",
+        "tests/contract/test_store_streams.py",
+    ),
+    Bug(
         "SQLite: fresh requests go before due retries",
         "store/sqlite_lease.py",
-        "        chosen.extend(retries)\n        chosen.extend(range(first, first + fresh))\n",
-        "        chosen.extend(range(first, first + fresh))\n        chosen.extend(retries)\n",
+        "        self.requests.extend(retries)\n        self.requests.extend(fresh)\n",
+        "        self.requests.extend(fresh)\n        self.requests.extend(retries)\n",
         LEASE,
     ),
     Bug(

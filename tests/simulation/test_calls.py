@@ -6,11 +6,12 @@ from contextlib import suppress
 
 import pytest
 
-from batchyard.dispatch.interactive import LONGEST_WAIT, Interactive
+from batchyard.dispatch.interactive import LONGEST_WAIT
+from batchyard.dispatch.routed import RoutedCalls
 from batchyard.domain.events import CallFinished, LaneHeld
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Outcome
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call, Stream
+from batchyard.ports import Call, Pick, Stream
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, Step, always, answered
@@ -20,7 +21,7 @@ ASKED = Call(b'{"asked": true}', "2023-06-01", batched=False)
 BROKEN = Failed(RequestError("api_error", "broken"))
 
 
-def calls(here: World) -> Interactive:
+def calls(here: World) -> RoutedCalls:
     assert here.dispatcher is not None
     return here.dispatcher.calls
 
@@ -102,6 +103,22 @@ def test_a_call_does_not_wait_for_slots_that_no_batch_wants() -> None:
             await calls(here).attempt(ASKED)
             assert here.clock.monotonic() - began <= 0.8 + 0.5 + 0.01
             await asyncio.sleep(0.13)
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_call_gets_the_slot_of_a_request_that_somebody_else_leased() -> None:
+    async def main() -> None:
+        here = World(script(batched=(1.0, answered()), asked=(0.5, answered())), limit=1)
+        here.store = SlowStore(here.kept, lambda verb: 3.0 if verb == "turn" else 0.0)
+        await here.start()
+        batch = await here.create(1)
+        await asyncio.sleep(0.1)  # a turn is under way
+        await here.kept.turn("another", [], [Pick(batch.id, "", 1)], here.clock.now())
+
+        assert isinstance(await calls(here).attempt(ASKED), Answered)
+        assert here.clock.monotonic() <= 3.0 + 0.5 + 0.2
         await here.kill()
 
     run_virtual(main(), limit=600)

@@ -61,6 +61,25 @@ def test_free_refusals_are_retried_as_often_as_it_takes() -> None:
     run_virtual(main(), limit=3600)
 
 
+def test_a_retry_begins_when_its_time_comes_though_a_pick_before_found_too_little() -> None:
+    def script(_params: bytes, attempt: int) -> tuple[float, Outcome]:
+        return (0.05, Failed(OVERLOADED) if attempt == 1 else answered())
+
+    async def main() -> None:
+        upstream = ScriptedUpstream(per_request(script))
+        async with world(upstream, limit=50) as here:
+            await here.ended(await here.create(40))
+
+            refused_at = {seen.call.params: seen.ended_at for seen in upstream.calls[:40]}
+            waits = [seen.started_at - (refused_at[seen.call.params] or 0.0) for seen in upstream.calls[40:]]
+            assert len(waits) == 40
+            assert max(waits) <= 0.5 + 0.05  # the longest delay after a first attempt, and a few turns
+            await here.ended(await here.create(100))
+            assert upstream.most_in_flight == 50  # the picks that found too little gave their slots back
+
+    run_virtual(main(), limit=60)
+
+
 def test_retry_after_is_a_minimum() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(in_turn([(0.0, NotStarted(OVERLOADED, retry_after=20.0))], (0.0, answered())))

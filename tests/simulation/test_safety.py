@@ -152,7 +152,7 @@ def test_a_frozen_owner_whose_leases_went_to_another_changes_nothing() -> None:
         batch = await here.create(2)
         await asyncio.sleep(5)
         await here.kept.reclaim("owner-1", here.clock.now())
-        await here.kept.turn("another", [], [Pick(batch.id, 2)], here.clock.now())
+        await here.kept.turn("another", [], [Pick(batch.id, "", 2)], here.clock.now())
         await asyncio.sleep(30)
         assert (await here.kept.get("w", batch.id)).counts.processing == 2
         await here.kept.reclaim("another", here.clock.now())
@@ -210,7 +210,7 @@ def test_params_that_fail_their_checksum_are_never_sent() -> None:
         upstream = ScriptedUpstream()
         here = World(upstream)
         batch = await here.create(3)
-        blob = (await here.kept.turn("x", [], [Pick(batch.id, 1)], here.clock.now())).leases[0].params
+        blob = (await here.kept.turn("x", [], [Pick(batch.id, "", 1)], here.clock.now())).leases[0].params
         assert isinstance(here.blobs, MemoryBlobs)
         here.blobs.flip(blob.blob, blob.offset + 2)
         await here.start()

@@ -3,11 +3,12 @@
 import asyncio
 import random
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
+from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.batch import Batch, Status
 from batchyard.domain.events import Event
@@ -45,12 +46,14 @@ class World:
         self.keeper: Keeper | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def create(self, requests: int, *, workspace: str = "w", hours: float = 24.0) -> Batch:
-        """Store a batch whose params are ``{"n": 0}``, ``{"n": 1}`` … and wake the dispatcher."""
+    async def create(
+        self, requests: int, *, workspace: str = "w", hours: float = 24.0, models: Sequence[str] = ("",)
+    ) -> Batch:
+        """Store a batch whose params are ``{"n": 0}``, ``{"n": 1}`` …, models in turn, and wake the dispatcher."""
         drafts, writer, offset = Drafts(), self.blobs.writer("body"), 0
         for number in range(requests):
             params = b'{"n": %d, "batch": %d}' % (number, self.random.getrandbits(60))
-            drafts.add(f"r{number}", offset, len(params), zlib.crc32(params))
+            drafts.add(f"r{number}", offset, len(params), zlib.crc32(params), model=models[number % len(models)])
             await writer.write(params)
             offset += len(params)
         await writer.finish()
@@ -59,6 +62,10 @@ class World:
         batch = await self.store.create(new, drafts, Origin("caller", f"hash{offset}", 0), defend=False)
         self.wake()
         return batch
+
+    def lanes(self) -> Lanes:
+        """Return the lanes of a new owner."""
+        return Lanes.of_one(self.upstream, self.limit, self.clock, self.events.append)
 
     def wake(self) -> None:
         if self.dispatcher is not None:
@@ -72,11 +79,10 @@ class World:
         self.dispatcher = Dispatcher(
             self.store,
             self.blobs,
-            self.upstream,
+            self.lanes(),
             self.clock,
             self.events.append,
             owner=f"owner-{self.owners}",
-            limit=self.limit,
             jitter=self.random.random,
             pace=self.pace,
             ripened=lambda: self.keeper.wake() if self.keeper else None,

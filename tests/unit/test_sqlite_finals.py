@@ -8,7 +8,7 @@ from pathlib import Path
 from batchyard.domain.result import Succeeded
 from batchyard.ports import Final, Pick
 from batchyard.store.sqlite import SqliteStore
-from batchyard.testing.factories import a_batch, drafts, later, origin, succeeded
+from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, succeeded
 
 MEGABYTE = 1024 * 1024
 
@@ -19,7 +19,7 @@ def slices_of(folder: Path, messages: Sequence[bytes]) -> list[Sequence[Final]]:
     async def live() -> list[Sequence[Final]]:
         store = SqliteStore.open(folder)
         batch = await store.create(a_batch(), drafts(len(messages)), origin(), defend=False)
-        leases = (await store.turn("o1", [], [Pick(batch.id, len(messages))], later(1))).leases
+        leases = (await store.turn("o1", [], [Pick(batch.id, MODEL, len(messages))], later(1))).leases
         settlements = [succeeded(lease, messages[lease.seq]) for lease in reversed(leases)]
         await store.turn("o1", settlements, [], later(2))
         parts = [part async for part in store.finals(batch.id)]

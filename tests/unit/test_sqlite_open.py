@@ -7,18 +7,21 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
 from batchyard.domain.errors import DataRefused
+from batchyard.ports import Pick
 from batchyard.store import database
+from batchyard.store.database import APPLICATION_ID
 from batchyard.store.lock import NAME as LOCK
-from batchyard.store.migrate import migrate, newest
+from batchyard.store.migrate import migrate, migrations, newest
 from batchyard.store.sqlite import SqliteStore
-from batchyard.testing.factories import a_batch, drafts, origin
+from batchyard.store.sqlite_rows import micros
+from batchyard.testing.factories import DAY, NOW, a_batch, drafts, origin
 
 DATABASE = "batchyard.db"
 NOBODY = 65534
@@ -339,3 +342,37 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(tmp_path: Path) -> N
     assert connection.pragma("user_version") == 0
     assert connection.execute("select group_concat(name) from sqlite_schema").get == "sweeps"
     connection.close()
+
+
+def test_a_batch_that_an_earlier_version_began_goes_on(tmp_path: Path) -> None:
+    """Written by the first schema: one batch of one model, one of two, each with a request leased and final."""
+    with closing(apsw.Connection(str(tmp_path / "batchyard.db"))) as old:
+        old.execute(migrations()[1])
+        old.pragma("user_version", 1)
+        old.pragma("application_id", APPLICATION_ID)
+        for num, models in ((1, '["","a"]'), (2, '["","a","b"]')):
+            old.execute(
+                "insert into batches (num, id, workspace, created_at, expires_at, version, betas, models, body, total,"
+                " open, fresh, succeeded) values (?, ?, 'w', ?, ?, '2023-06-01', '[]', ?, 'x.body', 1300, 1299, 1, 1)",
+                (num, f"msgbatch_{num}", micros(NOW), micros(NOW + DAY), models),
+            )
+            old.executemany(
+                'insert into requests (id, custom_id, "offset", length, crc, prefix, model, state)'
+                " values (?, ?, ?, ?, ?, ?, ?, ?)",
+                ((num << 24 | n, f"r{n}", n, 1, 0, 0, 1 + n % 2 * (num == 2), 2 * (n == 0)) for n in range(1300)),
+            )
+
+    async def rest(store: SqliteStore, batch: str, model: str) -> list[int]:
+        turn = await store.turn("o", [], [Pick(batch, model, 2000)], NOW)
+        return [lease.seq for lease in turn.leases]
+
+    async def main() -> None:
+        store = SqliteStore.open(tmp_path, lease_seconds=30)
+        ready = {(one.batch, one.model): one.pending for one in await store.backlog(NOW)}
+        assert ready == {("msgbatch_1", "a"): 1299, ("msgbatch_2", "a"): 649, ("msgbatch_2", "b"): 650}
+        assert await rest(store, "msgbatch_1", "a") == list(range(1, 1300))
+        assert await rest(store, "msgbatch_2", "b") == list(range(1, 1300, 2))
+        assert await rest(store, "msgbatch_2", "a") == list(range(2, 1300, 2))
+        await store.close()
+
+    asyncio.run(main())

@@ -15,7 +15,7 @@ from batchyard.ports import Pick
 from batchyard.store import database, writer
 from batchyard.store.sqlite import SqliteStore
 from batchyard.store.writer import Job, Writer
-from batchyard.testing.factories import a_batch, drafts, later, origin, sealed_files, succeeded
+from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, sealed_files, succeeded
 
 WAIT = 20  # seconds until a test that would hang fails
 
@@ -364,7 +364,7 @@ def test_deleted_content_leaves_the_files(tmp_path: Path, monkeypatch: pytest.Mo
     async def live() -> None:
         store = SqliteStore.open(tmp_path)
         batch = await store.create(a_batch(), drafts(30), origin(), defend=False)
-        leases = (await store.turn("o1", [], [Pick(batch.id, 30)], later(1))).leases
+        leases = (await store.turn("o1", [], [Pick(batch.id, MODEL, 30)], later(1))).leases
         await store.turn("o1", [succeeded(lease, secret) for lease in leases], [], later(2))
         assert secret in b"".join(path.read_bytes() for path in tmp_path.iterdir())
         await store.seal(batch.id, sealed_files(), Counts(succeeded=30), later(3))

@@ -9,7 +9,7 @@ from batchyard.domain.batch import Counts
 from batchyard.domain.errors import NotFound, StoreUnavailable
 from batchyard.ports import Pick
 from batchyard.store.memory import MemoryStore
-from batchyard.testing.factories import NOW, a_batch, drafts, later, origin, succeeded
+from batchyard.testing.factories import MODEL, NOW, a_batch, drafts, later, origin, succeeded
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import VirtualTimeLoop
 
@@ -76,7 +76,7 @@ def test_a_call_fails_before_or_after_it_took_effect(fault: Fault, processing: i
     async def life() -> Counts:
         store = FailingStore(MemoryStore(), lambda verb, n: fault if (verb, n) == ("turn", 2) else None)
         batch = await store.create(a_batch(), drafts(2), origin(), defend=False)
-        turn = await store.turn("o1", [], [Pick(batch.id, 1)], later(1))
+        turn = await store.turn("o1", [], [Pick(batch.id, MODEL, 1)], later(1))
         with pytest.raises(StoreUnavailable, match=fault.value):
             await store.turn("o1", [succeeded(turn.leases[0])], [], later(2))
         return (await store.get("w1", batch.id)).counts

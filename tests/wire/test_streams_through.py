@@ -10,6 +10,7 @@ import pytest
 from anthropic import AsyncAnthropic
 
 from batchyard.dispatch.dispatcher import Dispatcher
+from batchyard.dispatch.lanes import Lanes
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.fault_kinds import KINDS, chunked, sends, sends_then_hangs, sends_then_resets
 from batchyard.testing.faults import Fault, FaultServer, in_turn
@@ -48,14 +49,14 @@ async def way(*faults: Fault) -> AsyncIterator[Way]:
     server = FaultServer(in_turn(faults, WHOLE))
     upstream = MessagesUpstream(await server.start(), "sk-upstream-0123456789", CallLimits(total_seconds=20))
     world, events_seen = World(), list[object]()
+    clock = SetClock()
     dispatcher = Dispatcher(
         world.store,
         MemoryBlobs(),
-        upstream,
-        SetClock(),
+        Lanes.of_one(upstream, 1, clock, events_seen.append),
+        clock,
         events_seen.append,
         owner="one",
-        limit=1,
         jitter=lambda: 0.0,
     )
     world.calls = dispatcher.calls

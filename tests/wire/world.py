@@ -195,7 +195,7 @@ class World:
     async def finish(self, batch_id: str, *results: Result) -> None:
         """Run the batch: its requests get these results in order, or a Message each; then seal it."""
         now = self.clock.now()
-        turn = await self.store.turn("engine", [], [Pick(batch_id, 100_000)], now)
+        turn = await self.store.turn("engine", [], [Pick(batch_id, "simulator", 100_000)], now)
         fates = list(results) or [Succeeded(MESSAGE)] * len(turn.leases)
         trace = Trace("answered", now, now)
         settled = [Finish(lease, fate, trace) for lease, fate in zip(turn.leases, fates, strict=False)]

@@ -4,10 +4,10 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable
 
+from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import AttemptFinished, BugFound, DamageFound, Emit, LaneHeld
-from batchyard.domain.limiter import Limiter
 from batchyard.domain.outcome import (
     Answered,
     Finish,
@@ -22,7 +22,7 @@ from batchyard.domain.outcome import (
 from batchyard.domain.request import Lease
 from batchyard.domain.result import Expired, RequestError
 from batchyard.domain.retry import settle
-from batchyard.ports import Blobs, Call, Clock, Damaged, Ready, Upstream
+from batchyard.ports import Blobs, Call, Clock, Damaged, Ready
 
 EXPIRY_GRACE = 30.0
 """Seconds that calls in flight get after their batch's deadline before they are cut."""
@@ -37,29 +37,29 @@ class Attempts:
     def __init__(
         self,
         blobs: Blobs,
-        upstream: Upstream,
-        limiter: Limiter,
         clock: Clock,
         emit: Emit,
         *,
         jitter: Callable[[], float],
         settled: Callable[[Attempt, Settlement, float], None],
     ) -> None:
-        self._blobs, self._upstream, self._limiter = blobs, upstream, limiter
-        self._clock, self._emit, self._jitter, self._settled = clock, emit, jitter, settled
+        self._blobs, self._clock, self._emit = blobs, clock, emit
+        self._jitter, self._settled = jitter, settled
         self._running = Running()
         self.alive_until = float("-inf")
 
     def __len__(self) -> int:
         return len(self._running)
 
-    def begin(self, leases: Iterable[tuple[Lease, Ready]]) -> None:
-        """Start the attempts that these leases allow."""
+    def begin(self, leases: Iterable[tuple[Lease, Ready, Lane]]) -> None:
+        """Start the attempts that these leases allow, each in the slot of its lane that was picked for it."""
         now, started = self._clock.now(), self._clock.monotonic()
-        for lease, batch in leases:
-            attempt = Attempt(lease, batch, now, started)
+        for lease, batch, lane in leases:
+            attempt = Attempt(lease, batch, lane, now, started)
             if self._running.begin(attempt):
                 attempt.task = asyncio.create_task(self._attempt(attempt))
+            else:
+                lane.slots.unpick()
 
     def cut_overdue(self) -> None:
         """Cut calls of batches that expired more than the grace ago; their requests become expired."""
@@ -103,16 +103,19 @@ class Attempts:
             # frozen past our lease, or past the deadline: somebody else may own it, and nothing was sent
             return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
         attempt.sent = True
-        return await self._upstream.attempt(Call(params, batch.version, batch.betas))
+        call = attempt.lane.asks(Call(params, batch.version, batch.betas), lease.model)
+        return await attempt.lane.upstream.attempt(call)
 
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         """Hand the settlement over, and let everybody learn from it."""
         self._running.end(attempt)
         now = self._clock.monotonic()
         seconds = now - attempt.started
-        hold = self._limiter.observe(outcome, now) if attempt.sent and not attempt.cut else None
+        limiter = attempt.lane.slots.limiter
+        hold = limiter.observe(outcome, now) if attempt.sent and not attempt.cut else None
         if hold is not None:
-            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))
+            self._emit(LaneHeld(attempt.lane.name, hold.seconds, hold.reason))
+        attempt.lane.slots.end()
         self._settled(attempt, settlement, seconds)
         lease, trace = attempt.lease, settlement.trace
         tokens = (outcome.input_tokens, outcome.output_tokens) if isinstance(outcome, Answered) else (0, 0)

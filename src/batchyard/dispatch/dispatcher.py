@@ -13,23 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
-from batchyard.dispatch.interactive import Interactive
-from batchyard.dispatch.queue import Queue
+from batchyard.dispatch.lanes import Lanes
+from batchyard.dispatch.queue import Picked, Queue
+from batchyard.dispatch.routed import RoutedCalls
 from batchyard.dispatch.running import Attempt
 from batchyard.domain.errors import StoreUnavailable
-from batchyard.domain.events import (
-    DrainBegan,
-    Emit,
-    SettlementRefused,
-    StoreFailed,
-    StoreRecovered,
-)
-from batchyard.domain.limiter import Limiter
-from batchyard.domain.outcome import (
-    Retry,
-    Settlement,
-)
-from batchyard.ports import Blobs, Clock, Pick, Turn, Upstream, Work
+from batchyard.domain.events import DrainBegan, Emit, SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.domain.outcome import Retry, Settlement
+from batchyard.ports import Blobs, Clock, Pick, Turn, Work
 
 SMALLEST_TURN = 8
 """Settlements that are not worth two commits."""
@@ -52,42 +43,31 @@ class Pace:
 
 
 class Dispatcher:
-    """One owner. ``limit`` is the operator's, over all owners; each takes its share."""
+    """One owner. The operator's limits are over all owners: each takes its share."""
 
     def __init__(
         self,
         work: Work,
         blobs: Blobs,
-        upstream: Upstream,
+        lanes: Lanes,
         clock: Clock,
         emit: Emit,
         *,
         owner: str,
-        limit: int,
         jitter: Callable[[], float],
         pace: Pace | None = None,
         ripened: Callable[[], None] = lambda: None,
     ) -> None:
         self.owner = owner
         self._work, self._clock, self._emit = work, clock, emit
-        self._limit = limit
+        self._lanes = lanes
         self._pace = pace or Pace()
         self._ripened = ripened
-        self._limiter = Limiter(limit)
-        self._queue = Queue(work, clock, self._pace.refresh)
+        self._queue = Queue(work, lanes, clock, self._pace.refresh)
         self._wake = asyncio.Event()
-        self._picked = 0
-        self._attempts = Attempts(
-            blobs, upstream, self._limiter, clock, emit, jitter=jitter, settled=self._to_be_committed
-        )
-        self.calls = Interactive(
-            upstream,
-            self._limiter,
-            clock,
-            emit,
-            batched=lambda: len(self._attempts) + self._picked,
-            freed=self._wake.set,
-        )
+        lanes.when_freed(self._wake.set)
+        self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed)
+        self.calls = RoutedCalls(lanes)
         self._settled: list[tuple[Attempt, Settlement]] = []
         self._draining = False
 
@@ -109,7 +89,7 @@ class Dispatcher:
     def drain(self) -> None:
         """Lease and take nothing more; ``run`` returns when what is in flight has ended, and has been committed."""
         self._draining = True
-        self.calls.drain()
+        self._lanes.drain()
         self._emit(DrainBegan(len(self._attempts)))
         self._wake.set()
 
@@ -136,8 +116,7 @@ class Dispatcher:
         sent = self._clock.monotonic()
         owners = await self._work.beat(self.owner, self._clock.now())
         self._attempts.alive_until = sent + self._pace.lease
-        self._limiter.ceiling = max(1, self._limit // max(1, owners))
-        self.calls.admit()
+        self._lanes.share(owners)
         self._wake.set()
 
     # --- turns
@@ -147,16 +126,13 @@ class Dispatcher:
             await self._until_woken()
             began = self._clock.monotonic()
             settled = self._next_settled()
-            picks = await self._picks()
-            if settled or picks:
-                turn = await self._turn([settlement for _, settlement in settled], picks)
+            picked = await self._picks()
+            if settled or picked:
+                turn = await self._turn([settlement for _, settlement in settled], picked)
                 for attempt, settlement in settled:
                     if isinstance(settlement, Retry):
                         self._queue.retried(attempt.batch, settlement.ready_at)
-                self._queue.leased(picks, turn.leases)
-                self._attempts.begin((lease, self._queue.batch(lease.batch)) for lease in turn.leases)
-                self._picked = 0
-                self.calls.admit()
+                self._attempts.begin(self._queue.leased(picked, turn))
                 await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
 
     def _next_settled(self) -> list[tuple[Attempt, Settlement]]:
@@ -168,6 +144,8 @@ class Dispatcher:
         """
         take = max(SMALLEST_TURN, len(self._settled) // 2)
         settled, self._settled = self._settled[:take], self._settled[take:]
+        for attempt, _ in settled:
+            attempt.lane.slots.commit()
         return settled
 
     async def _until_woken(self) -> None:
@@ -180,40 +158,34 @@ class Dispatcher:
 
     def _idle_seconds(self) -> float:
         now = self._clock.monotonic()
-        resumes_at = self._limiter.resumes_at(now)
-        if resumes_at is not None:
-            return min(resumes_at - now, self._pace.refresh)
-        if self._room(now) == 0:  # a settlement or a heartbeat wakes us
+        if not self._may_lease(now):  # a settlement or a heartbeat wakes us
             return self._pace.refresh
-        return self._queue.seconds_until_due()
+        resumes_at = self._lanes.resumes_at(now)
+        seconds = min(self._queue.seconds_until_due(), self._pace.refresh)
+        return seconds if resumes_at is None else min(seconds, resumes_at - now)
 
-    def _room(self, now: float) -> int:
-        """Slots that are free once this turn is committed: what runs, or waits for a later turn, keeps its own."""
-        if self._draining or now >= self._attempts.alive_until:
-            return 0
-        return self._limiter.room(len(self._attempts) + len(self._settled) + self.calls.running, now)
+    def _may_lease(self, now: float) -> bool:
+        return not self._draining and now < self._attempts.alive_until
 
-    async def _picks(self) -> Sequence[Pick]:
-        """Choose what to lease. From here until the attempts begin the slots are taken: no call may have them."""
-        self._picked = room = self._room(self._clock.monotonic())
+    async def _picks(self) -> Picked:
+        """Choose what to lease, and where it runs. What runs, or waits for a later turn, keeps its slot."""
+        if not self._may_lease(self._clock.monotonic()):
+            return {}
         try:
-            picks = await self._queue.picks(room) if room else []
+            return await self._queue.picks()
         except StoreUnavailable as error:
             self._emit(StoreFailed("backlog", str(error)))
-            picks = []
-        self._picked = sum(pick.limit for pick in picks)
-        self.calls.admit()
-        return picks
+            return {}
 
     def _to_be_committed(self, attempt: Attempt, settlement: Settlement, seconds: float) -> None:
         """An attempt ended: its slot stays taken until a turn has committed what came of it."""
         self._settled.append((attempt, settlement))
         self._wake.set()
         self._queue.used(attempt.batch, seconds)
-        self.calls.admit()
 
-    async def _turn(self, settlements: Sequence[Settlement], picks: Sequence[Pick]) -> Turn:
+    async def _turn(self, settlements: Sequence[Settlement], picked: Picked) -> Turn:
         """Commit, for as long as it takes: answers are paid for. Nothing new is leased after a failure."""
+        picks = [Pick(batch, model, len(lanes)) for (batch, model), lanes in picked.items()]
         failed_at: float | None = None
         while True:
             try:
@@ -223,8 +195,8 @@ class Dispatcher:
                 failed_at = self._clock.monotonic() if failed_at is None else failed_at
                 self._emit(StoreFailed("commit", str(error)))
                 self._queue.stale()
-                picks, self._picked = [], 0
-                self.calls.admit()
+                self._queue.unpick(picked)
+                picks = []
                 await asyncio.sleep(STORE_PAUSE)
         if failed_at is not None:
             self._emit(StoreRecovered(self._clock.monotonic() - failed_at))

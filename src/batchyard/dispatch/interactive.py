@@ -4,17 +4,16 @@
         └── no ──> wait, in turn ──> the next slot that frees, whoever had it
                      └── not for long: held, full, draining are answers too
 
-Whatever frees a slot calls ``admit`` in the same step: so nothing can be leased while a call waits. The slot of an
-attempt is free for a call at once, not after the commit: a call adds no result that could be lost.
+Whatever frees a slot of the upstream calls ``admit`` in the same step: so nothing can be leased while a call waits.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from batchyard.dispatch.slots import Slots
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.events import CallFinished, Emit, LaneHeld
-from batchyard.domain.limiter import Limiter
 from batchyard.domain.outcome import Answered, NotStarted, Outcome
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Clock, Stream, Upstream
@@ -28,24 +27,14 @@ COME_BACK = 5.0
 
 
 class Interactive:
-    """Implements ``Calls``. ``batched`` says how many slots batches hold; ``freed`` is told when we leave one."""
+    """The calls of one lane. Implements ``Calls``."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        limiter: Limiter,
-        clock: Clock,
-        emit: Emit,
-        *,
-        batched: Callable[[], int],
-        freed: Callable[[], None],
-    ) -> None:
-        self._upstream, self._limiter, self._clock, self._emit = upstream, limiter, clock, emit
-        self._batched, self._freed = batched, freed
+    def __init__(self, lane: str, upstream: Upstream, slots: Slots, clock: Clock, emit: Emit) -> None:
+        self._lane, self._upstream, self._slots = lane, upstream, slots
+        self._clock, self._emit = clock, emit
         self._waiting: deque[asyncio.Future[NotStarted | None]] = deque()
         self._counts = asyncio.Semaphore(MOST_COUNTS)
         self._draining = False
-        self.running = 0
 
     def drain(self) -> None:
         """Take nothing more; calls that wait are told so, calls in flight go on."""
@@ -57,8 +46,10 @@ class Interactive:
         while self._waiting and (refused := self._refusal()) is not None:
             self._waiting.popleft().set_result(refused)
         while self._waiting and self._room():
-            self.running += 1
+            self._slots.enter()
             self._waiting.popleft().set_result(None)
+        if not self._waiting:
+            self._slots.server.waiting.pop(self.admit, None)
 
     async def attempt(self, call: Call) -> Outcome:
         refused = await self._slot()
@@ -104,10 +95,11 @@ class Interactive:
         if refused is not None:
             return refused
         if not self._waiting and self._room():
-            self.running += 1
+            self._slots.enter()
             return None
         waiter: asyncio.Future[NotStarted | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        self._slots.server.waiting[self.admit] = None
         try:
             await asyncio.wait((waiter,), timeout=LONGEST_WAIT)
         except asyncio.CancelledError:
@@ -122,27 +114,26 @@ class Interactive:
         return _not_now(f"All slots are busy: none came free within {LONGEST_WAIT:g} s.", COME_BACK)
 
     def _room(self) -> int:
-        return self._limiter.room(self._batched() + self.running, self._clock.monotonic())
+        return self._slots.room_for_calls(self._clock.monotonic())
 
     def _refusal(self) -> NotStarted | None:
         if self._draining:
             return _not_now("This server is stopping and takes no new calls.", COME_BACK)
         now = self._clock.monotonic()
-        resumes_at = self._limiter.resumes_at(now)
+        resumes_at = self._slots.limiter.resumes_at(now)
         if resumes_at is None:
             return None
         return _not_now("The model server failed lately and is left alone for a while.", resumes_at - now)
 
     def _leave(self) -> None:
-        self.running -= 1
-        self.admit()
-        self._freed()
+        self._slots.leave()
 
     def _learn(self, outcome: Outcome, began: float, *, streamed: bool) -> None:
         now = self._clock.monotonic()
-        hold = self._limiter.observe(outcome, now)
+        hold = self._slots.limiter.observe(outcome, now)
         if hold is not None:
-            self._emit(LaneHeld("upstream", hold.seconds, hold.reason))
+            self._emit(LaneHeld(self._lane, hold.seconds, hold.reason))
+            self.admit()
         reason = "" if isinstance(outcome, Answered) else outcome.error.type
         self._emit(CallFinished(type(outcome).__name__.lower(), now - began, streamed, reason))
 

@@ -4,19 +4,21 @@ The store is the truth; this is a memory of it, refreshed when something changed
 nothing but an empty pick: the store decides what is leased.
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from batchyard.dispatch.lanes import Lane, Lanes
 from batchyard.domain.fairness import Claimant, FairShare
 from batchyard.domain.request import Lease
-from batchyard.ports import Clock, Pick, Ready, Work
+from batchyard.ports import Clock, Ready, Turn, Work
+
+Picked = dict[tuple[str, str], list[Lane]]
+"""For each batch and model that was picked: a lane for each request, with a slot of it taken."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A batch of the backlog: ``pending`` requests, the first of them due at ``due_at``; None: not known."""
+    """One batch and model of the backlog: ``pending`` requests, the first of them due at ``due_at``; None: unknown."""
 
     batch: Ready
     pending: int
@@ -24,13 +26,13 @@ class Waiting:
 
 
 class Queue:
-    """Chooses the requests of a turn."""
+    """Chooses the requests of a turn, and the lanes where they run."""
 
-    def __init__(self, work: Work, clock: Clock, refresh_seconds: float) -> None:
-        self._work, self._clock = work, clock
+    def __init__(self, work: Work, lanes: Lanes, clock: Clock, refresh_seconds: float) -> None:
+        self._work, self._lanes, self._clock = work, lanes, clock
         self._refresh_seconds = refresh_seconds
         self._fair = FairShare()
-        self._waiting: dict[str, Waiting] = {}
+        self._waiting: dict[tuple[str, str], Waiting] = {}
         self._refresh_at = float("-inf")
 
     def stale(self) -> None:
@@ -39,43 +41,55 @@ class Queue:
 
     def seconds_until_due(self) -> float:
         """Return how long nothing could be leased, as far as is known: 0 if something is due, or may be."""
-        if self._clock.monotonic() >= self._refresh_at:
+        monotonic = self._clock.monotonic()
+        if monotonic >= self._refresh_at:
             return 0.0
-        now = self._clock.now()
-        due = [waiting.due_at for waiting in self._waiting.values() if waiting.due_at and waiting.pending > 0]
-        until_refresh = self._refresh_at - self._clock.monotonic()
-        return min(until_refresh, max(0.0, (min(due) - now).total_seconds())) if due else until_refresh
+        due = [
+            waiting.due_at
+            for (_, model), waiting in self._waiting.items()
+            if waiting.due_at and waiting.pending > 0 and self._lanes.has_room(model, monotonic)
+        ]
+        until_refresh = self._refresh_at - monotonic
+        return min(until_refresh, max(0.0, (min(due) - self._clock.now()).total_seconds())) if due else until_refresh
 
-    async def picks(self, slots: int) -> list[Pick]:
-        """Return what to lease into so many slots."""
+    async def picks(self) -> Picked:
+        """Return what to lease, batch by batch and model by model: the lanes with a slot taken for each request."""
         if self._clock.monotonic() >= self._refresh_at:
             await self._refresh()
-        now = self._clock.now()
+        now, monotonic = self._clock.now(), self._clock.monotonic()
         claimants = [
-            Claimant(waiting.batch.workspace, waiting.batch.batch, waiting.batch.expires_at, waiting.pending)
-            for waiting in self._waiting.values()
+            Claimant(waiting.batch.workspace, batch, model, waiting.batch.expires_at, waiting.pending)
+            for (batch, model), waiting in self._waiting.items()
             if waiting.pending > 0 and waiting.due_at is not None and waiting.due_at <= now < waiting.batch.expires_at
         ]
-        return [Pick(batch, limit) for batch, limit in self._fair.pick(claimants, slots).items()]
+        return self._fair.pick(claimants, lambda claimant: self._lanes.pick(claimant.model, monotonic))
 
-    def batch(self, batch_id: str) -> Ready:
-        """Return what the backlog said about a batch that was picked."""
-        return self._waiting[batch_id].batch
+    def leased(self, picked: Picked, turn: Turn) -> list[tuple[Lease, Ready, Lane]]:
+        """Learn what the picks brought; return each lease with what the backlog said of it, and its lane.
 
-    def leased(self, picks: Sequence[Pick], leases: Sequence[Lease]) -> None:
-        """Learn what the picks brought. A batch that gave less than was asked has nothing due that we know of."""
-        got = Counter(lease.batch for lease in leases)
-        for pick in picks:
-            waiting = self._waiting[pick.batch]
-            waiting.pending -= got[pick.batch]
-            missing = pick.limit - got[pick.batch]
-            if missing > 0:
-                waiting.due_at = None
-                self._fair.give_back(waiting.batch.workspace, pick.batch, missing)
+        The slots of picks that leased nothing are free again.
+        """
+        began = []
+        for lease in turn.leases:
+            key = (lease.batch, lease.model)
+            waiting = self._waiting[key]
+            waiting.pending -= 1
+            began.append((lease, waiting.batch, picked[key].pop()))
+        for short in turn.short:
+            self._waiting[short.batch, short.model].due_at = short.next_ready_at
+        self.unpick(picked)
+        return began
+
+    def unpick(self, picked: Picked) -> None:
+        """Give back the slots of picks that leased nothing, and what they were charged. Empties what was picked."""
+        for key, lanes in picked.items():
+            self._fair.give_back(self._waiting[key].batch.workspace, key[0], len(lanes))
+            while lanes:
+                lanes.pop().slots.unpick()
 
     def retried(self, batch: Ready, ready_at: datetime) -> None:
-        """Learn that a request of the batch is pending again, from then on."""
-        waiting = self._waiting.setdefault(batch.batch, Waiting(batch, 0, None))
+        """Learn that a request of this batch and model is pending again, from then on."""
+        waiting = self._waiting.setdefault((batch.batch, batch.model), Waiting(batch, 0, None))
         waiting.pending += 1
         if waiting.due_at is None or ready_at < waiting.due_at:
             waiting.due_at = ready_at
@@ -88,4 +102,6 @@ class Queue:
         # also if it fails: a store in trouble is not asked again at once
         self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
-        self._waiting = {ready.batch: Waiting(ready, ready.pending, ready.next_ready_at) for ready in backlog}
+        self._waiting = {
+            (ready.batch, ready.model): Waiting(ready, ready.pending, ready.next_ready_at) for ready in backlog
+        }

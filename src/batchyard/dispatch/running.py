@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from batchyard.dispatch.lanes import Lane
 from batchyard.domain.request import Lease
 from batchyard.ports import Ready
 
@@ -15,6 +16,7 @@ class Attempt:
 
     lease: Lease
     batch: Ready
+    lane: Lane
     started_at: datetime
     started: float
     task: "asyncio.Task[None] | None" = None

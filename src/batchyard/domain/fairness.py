@@ -6,10 +6,13 @@ one furthest behind: no debt, no credit. A pick is charged with what attempts us
 attempt ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from heapq import heapify, heapreplace
+from heapq import heapify, heappop, heapreplace
+from typing import TypeVar
+
+T = TypeVar("T")
 
 SMOOTHING = 0.05
 """Weight of the newest attempt in the mean that picks are charged with."""
@@ -17,10 +20,11 @@ SMOOTHING = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A batch with ``available`` requests that could be leased now."""
+    """``available`` requests of one batch and model that could be leased now."""
 
     workspace: str
     batch: str
+    model: str
     deadline: datetime
     available: int
 
@@ -33,33 +37,36 @@ class FairShare:
         self._batches: dict[str, float] = {}
         self._mean = 0.01
 
-    def pick(self, claimants: Sequence[Claimant], slots: int) -> dict[str, int]:
-        """Return batch -> requests to lease, ``slots`` in all if that many are available, and charge for them."""
-        if slots <= 0 or not claimants:
-            return {}
+    def pick(
+        self, claimants: Sequence[Claimant], place: Callable[[Claimant], T | None]
+    ) -> dict[tuple[str, str], list[T]]:
+        """Return, for each batch and model, the slots that its requests get, and charge for them.
+
+        ``place`` is asked for one slot at a time, for whoever is furthest behind; None says that there is none that
+        this claimant could use now.
+        """
         self._enter(claimants)
-        picked: dict[str, int] = {}
-        left = {claimant.batch: claimant.available for claimant in claimants}
+        picked: dict[tuple[str, str], list[T]] = {}
         queue = [
-            (self._workspaces[c.workspace], self._batches[c.batch], c.deadline, c.batch, c.workspace)
-            for c in claimants
+            (self._workspaces[c.workspace], self._batches[c.batch], c.deadline, number, c)
+            for number, c in enumerate(claimants)
             if c.available > 0
         ]
         heapify(queue)
-        while queue and slots > 0:
-            seen_workspace, seen_batch, deadline, batch, workspace = queue[0]
-            behind = (self._workspaces[workspace], self._batches[batch])
-            if left[batch] <= 0:
-                queue[0] = queue[-1]
-                queue.pop()
-                heapify(queue)
-            elif behind != (seen_workspace, seen_batch):  # charged since it was queued: put it where it belongs now
-                heapreplace(queue, (*behind, deadline, batch, workspace))
-            else:
-                picked[batch] = picked.get(batch, 0) + 1
-                left[batch] -= 1
-                slots -= 1
-                self._charge(workspace, batch, self._mean)
+        while queue:
+            seen_workspace, seen_batch, deadline, number, claimant = queue[0]
+            behind = (self._workspaces[claimant.workspace], self._batches[claimant.batch])
+            if behind != (seen_workspace, seen_batch):  # charged since it was queued: put it where it belongs now
+                heapreplace(queue, (*behind, deadline, number, claimant))
+                continue
+            got = picked.get((claimant.batch, claimant.model), [])
+            slot = place(claimant) if len(got) < claimant.available else None
+            if slot is None:
+                heappop(queue)
+                continue
+            got.append(slot)
+            picked[claimant.batch, claimant.model] = got
+            self._charge(claimant.workspace, claimant.batch, self._mean)
         return picked
 
     def give_back(self, workspace: str, batch: str, picks: int) -> None:

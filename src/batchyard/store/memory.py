@@ -14,7 +14,7 @@ from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Turn
+from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
 
 REPEAT_WINDOW = timedelta(minutes=10)
@@ -133,11 +133,13 @@ class MemoryStore:
                 expires_at=stored.batch.expires_at,
                 version=stored.batch.version,
                 betas=stored.batch.betas,
-                pending=stored.pending,
-                next_ready_at=stored.next_ready_at,
+                model=model,
+                pending=pending,
+                next_ready_at=next_ready_at,
             )
             for stored in self._running.values()
-            if stored.leasable(now) and stored.pending
+            if stored.leasable(now)
+            for model, pending, next_ready_at in stored.ready()
         ]
 
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
@@ -149,8 +151,17 @@ class MemoryStore:
             else:
                 stale.append(settlement)
         ripe = [name for name, stored in touched.items() if stored.ripe]
-        leases = [lease for pick in picks for lease in self._lease(owner, pick, now)]
-        return Turn(leases, stale, ripe)
+        leases: list[Lease] = []
+        short: list[Short] = []
+        for pick in picks:
+            stored = self._running.get(pick.batch)
+            if stored is None or not stored.leasable(now):
+                continue
+            got = self._lease(owner, stored, pick, now)
+            leases += got
+            if len(got) < pick.limit:
+                short.append(Short(pick.batch, pick.model, stored.next_ready_at(pick.model)))
+        return Turn(leases, stale, ripe, short)
 
     def _settle(self, owner: str, settlement: Settlement) -> bool:
         held = self._leased.get(owner, {})
@@ -161,9 +172,8 @@ class MemoryStore:
         self._running[settlement.lease.batch].settle(row, settlement)
         return True
 
-    def _lease(self, owner: str, pick: Pick, now: datetime) -> Sequence[Lease]:
-        stored = self._running.get(pick.batch)
-        rows = [] if stored is None else list(stored.lease(owner, pick.limit, now))
+    def _lease(self, owner: str, stored: StoredBatch, pick: Pick, now: datetime) -> Sequence[Lease]:
+        rows = list(stored.lease(owner, pick.model, pick.limit, now))
         if rows:
             self._owners.setdefault(owner, now)
             self._leased.setdefault(owner, {}).update((row.lease.key, row) for row in rows)

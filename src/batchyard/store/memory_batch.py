@@ -1,10 +1,10 @@
 """One batch in memory with its requests: what is pending, leased and final. Knows no clock and no other batch."""
 
 import heapq
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from itertools import islice
 
 from msgspec import structs
 
@@ -12,6 +12,7 @@ from batchyard.domain.batch import Batch, Closing, Counts, Status
 from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
+from batchyard.domain.run_order import run_orders
 from batchyard.ports import Final
 
 SLICE = 1000
@@ -46,7 +47,7 @@ class Row:
 
 
 class StoredBatch:
-    """A batch and its rows. A request is fresh (``rows`` from ``fresh`` on), waiting for a retry, leased or final."""
+    """A batch and its rows. A request is fresh (never leased), waiting for a retry, leased or final."""
 
     def __init__(self, batch: Batch, drafts: Drafts, origin: Origin) -> None:
         self.batch = batch
@@ -56,20 +57,27 @@ class StoredBatch:
             Row(Lease(batch.id, seq, 0, ParamsAt(batch.body, offset, length, crc), models[model]), custom_id)
             for seq, (custom_id, offset, length, crc, _, model) in enumerate(drafts.rows())
         ]
-        self._fresh = 0
-        self._waiting: list[tuple[datetime, int]] = []  # a heap: when a retry is due, and of which request
+        orders = run_orders(drafts)
+        self._fresh = {models[model]: deque(order) for model, order in orders.items()}
+        # heaps: when a retry is due, and of which request
+        self._waiting: dict[str, list[tuple[datetime, int]]] = {model: [] for model in self._fresh}
         self._leased = 0
         self._arrived = 0
 
     @property
     def pending(self) -> int:
-        return len(self.rows) - self._fresh + len(self._waiting)
+        return sum(pending for _, pending, _ in self.ready())
 
-    @property
-    def next_ready_at(self) -> datetime | None:
-        if self._fresh < len(self.rows):
-            return self.batch.created_at
-        return self._waiting[0][0] if self._waiting else None
+    def ready(self) -> Iterator[tuple[str, int, datetime]]:
+        """Yield, for each model with pending requests, how many they are and when the first of them is ready."""
+        for model, fresh in self._fresh.items():
+            waiting = self._waiting[model]
+            if fresh or waiting:
+                yield model, len(fresh) + len(waiting), self.batch.created_at if fresh else waiting[0][0]
+
+    def next_ready_at(self, model: str) -> datetime | None:
+        """Return when the next request of a model is ready, None if none is pending."""
+        return next((ready_at for name, _, ready_at in self.ready() if name == model), None)
 
     @property
     def ripe(self) -> bool:
@@ -84,20 +92,20 @@ class StoredBatch:
         """Whether requests of the batch may be leased at all at that time."""
         return self.batch.closing is None and self.batch.status is not Status.ENDED and now < self.batch.expires_at
 
-    def lease(self, owner: str, limit: int, now: datetime) -> Iterator[Row]:
-        """Lease up to ``limit`` requests: due retries, then fresh ones, each in the order of the requests."""
-        if not self.leasable(now):
+    def lease(self, owner: str, model: str, limit: int, now: datetime) -> Iterator[Row]:
+        """Lease up to ``limit`` requests: due retries as they stand, then fresh ones in the order in which they run."""
+        if not self.leasable(now) or model not in self._fresh:
             return
+        fresh, waiting = self._fresh[model], self._waiting[model]
         due = []
-        while self._waiting and self._waiting[0][0] <= now:
-            due.append(heapq.heappop(self._waiting))
+        while waiting and waiting[0][0] <= now:
+            due.append(heapq.heappop(waiting))
         due.sort(key=lambda entry: entry[1])
         for entry in due[limit:]:
-            heapq.heappush(self._waiting, entry)
-        retries = [self.rows[seq] for _, seq in due[:limit]]
-        fresh = list(islice(self.rows, self._fresh, self._fresh + limit - len(retries)))
-        self._fresh += len(fresh)
-        for row in retries + fresh:
+            heapq.heappush(waiting, entry)
+        seqs = [seq for _, seq in due[:limit]]
+        seqs += [fresh.popleft() for _ in range(min(len(fresh), limit - len(seqs)))]
+        for row in [self.rows[seq] for seq in seqs]:
             row.owner = owner
             row.lease = structs.replace(row.lease, attempt=row.lease.attempt + 1)
             self._leased += 1
@@ -116,7 +124,7 @@ class StoredBatch:
                     row.lease, paid=settlement.paid, failures=settlement.failures, unknowns=settlement.unknowns
                 )
                 if self.batch.closing is None:
-                    heapq.heappush(self._waiting, (settlement.ready_at, row.lease.seq))
+                    heapq.heappush(self._waiting[row.lease.model], (settlement.ready_at, row.lease.seq))
                 else:
                     self._finish(row, Expired() if self.batch.closing is Closing.EXPIRED else Canceled())
 
@@ -130,7 +138,7 @@ class StoredBatch:
         row.owner = None
         self._leased -= 1
         row.lease = structs.replace(row.lease, paid=row.lease.paid + 1, deaths=row.lease.deaths + 1)
-        heapq.heappush(self._waiting, (now, row.lease.seq))
+        heapq.heappush(self._waiting[row.lease.model], (now, row.lease.seq))
 
     def finals(self) -> Iterator[Sequence[Final]]:
         """Yield the requests in order, in slices."""

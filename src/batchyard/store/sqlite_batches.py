@@ -1,6 +1,6 @@
 """What API calls and a dispatcher's look-out ask of the SQLite store: single statements, each one snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import apsw
@@ -9,9 +9,10 @@ import msgspec
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.ports import Page, Ready
+from batchyard.store import sqlite_streams
 from batchyard.store.sqlite_rows import StoredBatch, batches, micros, moment
 
-_decode_ready = msgspec.json.Decoder(list[tuple[int, int | None]]).decode
+_decode_retries = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
 def find(connection: apsw.Connection, workspace: str, batch_id: str) -> StoredBatch:
@@ -71,31 +72,43 @@ def beat(connection: apsw.Connection, owner: str, now: int, lease_micros: int) -
 
 
 def backlog(connection: apsw.Connection, now: int) -> Sequence[Ready]:
-    """Return what may have requests to lease: indexes batches_live and, for each batch's next, requests_waiting."""
+    """Return what may be leased: indexes batches_live and, for what waits for its time, requests_waiting."""
     connection.execute("begin")
     rows = batches(connection, "ended_at is null and closing is null and expires_at > ? and open > leased", (now,))
-    due = dict(
-        _decode_ready(
-            connection.execute(
-                # "+num": a column's affinity would keep the comparison from using the index on an expression.
-                "select json_group_array(json_array(num, (select ready_at from requests indexed by requests_waiting"
-                " where id >> 24 = +num and state = 0 and ready_at > 0 order by ready_at limit 1)))"
-                " from batches where ended_at is null and closing is null and fresh = total and open > leased"
-            ).get
-        )
-    )
-    return [_ready(stored, due.get(stored.num)) for stored in rows]
+    streams = sqlite_streams.of(connection, [stored.num for stored in rows if stored.only_model is None])
+    return [ready for stored in rows for ready in _ready(connection, stored, streams.get(stored.num, {}))]
 
 
-def _ready(stored: StoredBatch, due: int | None) -> Ready:
-    next_ready_at = stored.created_at if stored.fresh < stored.total else due
-    return Ready(
-        batch=stored.id,
-        workspace=stored.workspace,
-        created_at=moment(stored.created_at),
-        expires_at=moment(stored.expires_at),
-        version=stored.version,
-        betas=stored.betas,
-        pending=stored.pending,
-        next_ready_at=None if next_ready_at is None else moment(next_ready_at),
+def _ready(connection: apsw.Connection, stored: StoredBatch, streams: sqlite_streams.Streams) -> Iterator[Ready]:
+    fresh = {model: stream.total - stream.fresh for model, stream in streams.items()}
+    if stored.only_model is not None:
+        fresh = {stored.only_model: stored.total - stored.fresh}
+    retries: dict[int, tuple[int, int]] = {}
+    if stored.pending > stored.total - stored.fresh:
+        retries = {model: (count, ready_at) for model, count, ready_at in _retries(connection, stored)}
+    for model, pending in fresh.items():
+        count, ready_at = retries.get(model, (0, 0))
+        if pending + count:
+            yield Ready(
+                batch=stored.id,
+                workspace=stored.workspace,
+                created_at=moment(stored.created_at),
+                expires_at=moment(stored.expires_at),
+                version=stored.version,
+                betas=stored.betas,
+                model=stored.models[model],
+                pending=pending + count,
+                next_ready_at=moment(stored.created_at if pending else ready_at),
+            )
+
+
+def _retries(connection: apsw.Connection, stored: StoredBatch) -> list[tuple[int, int, int]]:
+    """Return (model, how many wait for a retry, when the first of them is ready): one range of the index."""
+    return _decode_retries(
+        connection.execute(
+            "select json_group_array(json_array(model, n, first)) from (select model, count(*) as n,"
+            " min(ready_at) as first from requests indexed by requests_waiting"
+            " where id >> 24 = ? and state = 0 and ready_at > 0 group by model)",
+            (stored.num,),
+        ).get
     )

@@ -11,7 +11,9 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import InvalidRequest
 from batchyard.domain.ids import batch_id
 from batchyard.domain.request import Drafts, Origin
+from batchyard.domain.run_order import only_model
 from batchyard.ports import NewBatch
+from batchyard.store import sqlite_streams
 from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, batches, micros, moment
 
 REPEAT_WINDOW = timedelta(minutes=10)
@@ -89,9 +91,10 @@ def _repeated(connection: apsw.Connection, new: NewBatch, origin: Origin) -> int
 
 def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, created_at: int, name: str) -> int:
     moved = created_at - micros(new.created_at)
+    model = only_model(drafts)
     connection.execute(
-        "insert into batches (id, workspace, created_at, expires_at, version, betas, models, body, total, open)"
-        " values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into batches (id, workspace, created_at, expires_at, version, betas, models, body, total, open,"
+        " only_model) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             new.workspace,
@@ -103,9 +106,13 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
             new.body,
             len(drafts),
             len(drafts),
+            model,
         ),
     )
-    return connection.last_insert_rowid()
+    num = connection.last_insert_rowid()
+    if model is None:
+        sqlite_streams.insert(connection, num, drafts)
+    return num
 
 
 def _insert_requests(connection: apsw.Connection, num: int, drafts: Drafts) -> None:

@@ -8,8 +8,9 @@ import apsw
 import msgspec
 
 from batchyard.domain.request import Lease, ParamsAt
-from batchyard.ports import Pick
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, StoredBatch, micros
+from batchyard.ports import Pick, Short
+from batchyard.store import sqlite_streams
+from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, StoredBatch, micros, moment
 from batchyard.store.sqlite_tally import Tally
 
 DUE_AT_ONCE = 1000
@@ -20,37 +21,69 @@ _decode_numbers = msgspec.json.Decoder(list[int]).decode
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
 
 
-def choose(
-    connection: apsw.Connection, picks: Sequence[Pick], tallies: Mapping[str, Tally], now: datetime
-) -> "array[int]":
-    """Return the requests to lease: due retries first, then fresh ones, each in their order."""
-    chosen = array("q")
-    due: dict[str, list[int]] = {}
-    for pick in picks:
-        tally = tallies.get(pick.batch)
-        if tally is None or not tally.stored.leasable(micros(now)):
-            continue
-        if pick.batch not in due:
-            limit = sum(other.limit for other in picks if other.batch == pick.batch)
-            due[pick.batch] = _due(connection, tally, micros(now), limit) if tally.waiting else []
-        retries, due[pick.batch] = due[pick.batch][: pick.limit], due[pick.batch][pick.limit :]
-        fresh = min(pick.limit - len(retries), tally.stored.total - tally.fresh)
-        first = tally.stored.first + tally.fresh
-        chosen.extend(retries)
-        chosen.extend(range(first, first + fresh))
-        tally.fresh += fresh
-        tally.leased += len(retries) + fresh
-    return chosen
+class Chosen:
+    """What the picks of one turn come to: the requests to lease, and the picks that got less than they asked for."""
+
+    def __init__(self, connection: apsw.Connection, tallies: Mapping[str, Tally], now: datetime) -> None:
+        self.requests = array("q")
+        self.short: list[Short] = []
+        self._connection, self._tallies, self._now = connection, tallies, micros(now)
+        self._due: dict[tuple[str, str], list[int]] = {}
+
+    def take(self, picks: Sequence[Pick]) -> None:
+        """Choose for all picks: due retries first, then fresh requests in the order in which they run."""
+        for pick in picks:
+            tally = self._tallies.get(pick.batch)
+            if tally is None or not tally.stored.leasable(self._now):
+                continue
+            model = tally.stored.model_index(pick.model)
+            limit = sum(other.limit for other in picks if (other.batch, other.model) == (pick.batch, pick.model))
+            got = 0 if model is None else self._take(pick, tally, model, limit)
+            if got < pick.limit:
+                self.short.append(Short(pick.batch, pick.model, self._next(tally, model)))
+
+    def _take(self, pick: Pick, tally: Tally, model: int, limit: int) -> int:
+        key = (pick.batch, pick.model)
+        if key not in self._due:
+            self._due[key] = _due(self._connection, tally, model, self._now, limit) if tally.waiting else []
+        retries, self._due[key] = self._due[key][: pick.limit], self._due[key][pick.limit :]
+        fresh = self._fresh(tally, model, pick.limit - len(retries))
+        self.requests.extend(retries)
+        self.requests.extend(fresh)
+        got = len(retries) + len(fresh)
+        tally.fresh += len(fresh)
+        tally.leased += got
+        return got
+
+    def _fresh(self, tally: Tally, model: int, limit: int) -> Sequence[int]:
+        stored = tally.stored
+        if stored.only_model == model:
+            return range(stored.first + tally.fresh, stored.first + min(stored.total, tally.fresh + limit))
+        if model not in tally.streams:
+            return ()
+        seqs = sqlite_streams.take(self._connection, stored.num, model, tally.streams[model], limit)
+        return [stored.first + seq for seq in seqs]
+
+    def _next(self, tally: Tally, model: int | None) -> datetime | None:
+        """Return when the next retry is due: all fresh requests are leased, or the pick would have got them."""
+        ready_at = None
+        if model is not None and tally.waiting:
+            ready_at = self._connection.execute(
+                "select min(ready_at) from requests indexed by requests_waiting"
+                " where id >> 24 = ? and model = ? and state = 0 and ready_at > 0 and ready_at > ?",
+                (tally.stored.num, model, self._now),
+            ).get
+        return None if ready_at is None else moment(ready_at)
 
 
-def _due(connection: apsw.Connection, tally: Tally, moment: int, limit: int) -> list[int]:
+def _due(connection: apsw.Connection, tally: Tally, model: int, moment: int, limit: int) -> list[int]:
     """Return due retries in the order of the requests; a range of the index requests_waiting, oldest due first."""
     return _decode_numbers(
         connection.execute(
             "select json_group_array(id) from (select id from (select id from requests indexed by requests_waiting"
-            " where id >> 24 = ? and state = 0 and ready_at > 0 and ready_at <= ? order by ready_at limit ?)"
-            " order by id limit ?)",
-            (tally.stored.num, moment, max(DUE_AT_ONCE, limit), limit),
+            " where id >> 24 = ? and model = ? and state = 0 and ready_at > 0 and ready_at <= ? order by ready_at"
+            " limit ?) order by id limit ?)",
+            (tally.stored.num, model, moment, max(DUE_AT_ONCE, limit), limit),
         ).get
     )
 

@@ -67,6 +67,7 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
     ledger: str | None
     size: int | None
     sha256: str | None
+    only_model: int | None
 
     @property
     def first(self) -> int:
@@ -90,6 +91,10 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
     def leasable(self, now: int) -> bool:
         """Whether requests of it may be leased at all at that time."""
         return self.ended_at is None and self.closing is None and now < self.expires_at
+
+    def model_index(self, model: str) -> int | None:
+        """Return what stands for a model in its requests; None: none of them names it."""
+        return self.models.index(model) if model in self.models else None
 
     @property
     def counts(self) -> Counts:

@@ -1,11 +1,13 @@
 """What one turn changes of batches' rows: read once, counted in memory within the transaction, written once."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import apsw
 
+from batchyard.store import sqlite_streams
 from batchyard.store.sqlite_rows import BATCHES_AS_JSON, STATES, StoredBatch, decode_batches, encode
+from batchyard.store.sqlite_streams import Streams
 
 _LOOK = (
     "select (select num from owners where id = ?),"  # noqa: S608
@@ -25,6 +27,7 @@ class Tally:
     processing: int
     kinds: dict[str, int]
     settled: bool = False
+    streams: Streams = field(default_factory=dict)
 
     @classmethod
     def of(cls, stored: StoredBatch) -> "Tally":
@@ -67,7 +70,16 @@ def look(connection: apsw.Connection, owner: str, names: tuple[str, ...]) -> tup
     return owner_num, {stored.id: Tally.of(stored) for stored in decode_batches(rows)}
 
 
-def write(connection: apsw.Connection, tallies: Iterable[Tally]) -> None:
+def add_streams(connection: apsw.Connection, tallies: Mapping[str, Tally]) -> None:
+    """Read the streams of those batches that have some."""
+    streamed = [tally for tally in tallies.values() if tally.stored.only_model is None]
+    if streamed:
+        streams = sqlite_streams.of(connection, [tally.stored.num for tally in streamed])
+        for tally in streamed:
+            tally.streams = streams[tally.stored.num]
+
+
+def write(connection: apsw.Connection, tallies: Collection[Tally]) -> None:
     """Bring the batches' rows up to date."""
     connection.execute(
         "update batches set open = v.value ->> 1, leased = v.value ->> 2, fresh = v.value ->> 3,"
@@ -75,3 +87,4 @@ def write(connection: apsw.Connection, tallies: Iterable[Tally]) -> None:
         " expired = v.value ->> 8 from json_each(?) v where batches.num = v.value ->> 0",
         (encode(tally.row() for tally in tallies),),
     )
+    sqlite_streams.write(connection, [(tally.stored.num, tally.streams) for tally in tallies if tally.streams])

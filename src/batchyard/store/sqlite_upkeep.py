@@ -8,6 +8,7 @@ import apsw
 import msgspec
 
 from batchyard.domain.batch import Batch, Counts, Sealed
+from batchyard.store import sqlite_streams
 from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, StoredBatch, batches, encode, micros, open_kind
 
 _decode_numbers = msgspec.json.Decoder(list[int]).decode
@@ -113,6 +114,7 @@ def _sweep_batch(connection: apsw.Connection, num: int, limit: int) -> int:
         connection.execute("delete from attempts where request between ? and ?", (first, last))
         connection.execute("delete from requests where id between ? and ?", (first, last))
     if count < limit:
+        sqlite_streams.delete(connection, num)
         connection.execute("delete from sweeps where batch = ?", (num,))
     return count
 

@@ -12,10 +12,10 @@ import apsw
 
 from batchyard.domain.outcome import Settlement
 from batchyard.ports import Pick, Turn
-from batchyard.store.sqlite_lease import choose, lease
+from batchyard.store.sqlite_lease import Chosen, lease
 from batchyard.store.sqlite_rows import micros
 from batchyard.store.sqlite_settle import judge, settle
-from batchyard.store.sqlite_tally import look, write
+from batchyard.store.sqlite_tally import add_streams, look, write
 
 
 def turn(
@@ -26,15 +26,18 @@ def turn(
     if not names:
         return Turn([], [], [])
     owner_num, tallies = look(connection, owner, tuple(names))
+    if picks:
+        add_streams(connection, tallies)
     held, stale = judge(connection, owner_num, settlements, tallies)
     settle(connection, held)
     ripe = [tally.stored.id for tally in tallies.values() if tally.settled and tally.ripe]
-    chosen = choose(connection, picks, tallies, now)
-    if chosen and owner_num is None:
+    chosen = Chosen(connection, tallies, now)
+    chosen.take(picks)
+    if chosen.requests and owner_num is None:
         owner_num = connection.execute(
             "insert into owners (id, beat) values (?, ?) returning num", (owner, micros(now))
         ).get
-    leases = lease(connection, owner_num, chosen, tallies)
+    leases = lease(connection, owner_num, chosen.requests, tallies)
     if held or leases:
         write(connection, tallies.values())
-    return Turn(leases, stale, ripe)
+    return Turn(leases, stale, ripe, chosen.short)

@@ -1,5 +1,6 @@
 """Builders for tests: each supplies what a test is not about."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from zlib import crc32
@@ -11,6 +12,7 @@ from batchyard.domain.result import Errored, RequestError, Succeeded
 from batchyard.ports import NewBatch
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+MODEL = "simulator"
 DAY = timedelta(hours=24)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -54,13 +56,17 @@ def body(requests: int) -> bytes:
     return b"".join(params(seq) for seq in range(requests))
 
 
-def drafts(requests: int, *, model: str = "simulator") -> Drafts:
-    """Return that many drafts, r0, r1, …; their params lie one behind the other in ``body``."""
+def drafts(requests: int, *, models: Sequence[str] = (MODEL,), prefixes: Sequence[int] = (0,)) -> Drafts:
+    """Return that many drafts, r0, r1, …; their params lie one behind the other in ``body``.
+
+    Models and prefixes are dealt out in turn.
+    """
     packed = Drafts()
     offset = 0
     for seq in range(requests):
         text = params(seq)
-        packed.add(f"r{seq}", offset, len(text), crc32(text), model=model)
+        model, prefix = models[seq % len(models)], prefixes[seq % len(prefixes)]
+        packed.add(f"r{seq}", offset, len(text), crc32(text), prefix=prefix, model=model)
         offset += len(text)
     return packed
 

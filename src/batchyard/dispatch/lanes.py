@@ -1,0 +1,225 @@
+"""Lanes: one for each upstream and model, with slots and a limiter of its own; and the way from a model to its lanes.
+
+model ── route ──> targets: of those with a free slot the one with the fewest taken for its weight
+            └────> fallback, while every target is held
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from batchyard.dispatch.interactive import Interactive
+from batchyard.dispatch.slots import Server, Slots
+from batchyard.domain.catalog import ModelInfo
+from batchyard.domain.events import Emit
+from batchyard.domain.outcome import Outcome, Refused
+from batchyard.domain.result import RequestError
+from batchyard.domain.routes import Names, Route, Target, route
+from batchyard.domain.splice import splice
+from batchyard.ports import Call, Clock, Stream, Upstream
+
+MOST_LANES = 256
+"""Lanes of one upstream, so that models which clients make up cannot fill the memory; all further models share one."""
+OTHERS = "(others)"
+"""What stands for the model in the name of that lane."""
+MOST_WAYS = 4096
+"""Models whose way is remembered."""
+NOWHERE_SLOTS = 64
+"""Slots of the lane for models without a route: its refusals cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An upstream as lanes use it: its name, most calls in flight over all our processes, what it calls its models."""
+
+    name: str
+    upstream: Upstream
+    limit: int
+    names: Names = field(default_factory=Names)
+
+
+class Lane:
+    """One upstream and model."""
+
+    def __init__(self, name: str, place: Place, server: Server, clock: Clock, emit: Emit) -> None:
+        self.name = name
+        self.upstream = place.upstream
+        self.slots = Slots(server)
+        self._names = place.names
+        self.calls = Interactive(name, self.upstream, self.slots, clock, emit)
+
+    def asks(self, call: Call, model: str) -> Call:
+        """Return the call as this upstream is asked: with its own name for the model, else byte for byte."""
+        name = self._names.of(model)
+        if name == model:
+            return call
+        return msgspec.structs.replace(call, params=splice(call.params, "model", msgspec.json.encode(name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """The lanes that a model may take, each with its weight; ``fallback`` is for when all ``targets`` are held."""
+
+    targets: Sequence[tuple[Lane, float]]
+    fallback: Sequence[tuple[Lane, float]]
+
+
+class Lanes:
+    """All lanes. A lane is made when a model first asks for it."""
+
+    def __init__(self, places: Sequence[Place], routes: Sequence[Route], clock: Clock, emit: Emit) -> None:
+        self._places = {place.name: place for place in places}
+        self._routes, self._clock, self._emit = routes, clock, emit
+        self._servers = {place.name: Server(place.limit) for place in places}
+        self._lanes: dict[str, dict[str, Lane]] = {place.name: {} for place in places}
+        self._ways: dict[str, Ways] = {}
+        nowhere = Place("(no route)", _Nowhere(), NOWHERE_SLOTS)
+        self._nowhere = Lane(nowhere.name, nowhere, Server(NOWHERE_SLOTS), clock, emit)
+        self._draining = False
+
+    @classmethod
+    def of_one(cls, upstream: Upstream, limit: int, clock: Clock, emit: Emit, *, name: str = "upstream") -> "Lanes":
+        """Return the lanes of a single upstream that takes every model."""
+        return cls([Place(name, upstream, limit)], [Route(("*",), (Target(name),))], clock, emit)
+
+    def __iter__(self) -> Iterator[Lane]:
+        for lanes in self._lanes.values():
+            yield from lanes.values()
+        yield self._nowhere
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        """Let somebody know of each slot that a call leaves."""
+        for server in self._servers.values():
+            server.freed = tell
+
+    def share(self, owners: int) -> None:
+        """Take our part of every upstream's limit, of so many owners."""
+        for server in self._servers.values():
+            server.share(owners)
+            server.admit()
+
+    def drain(self) -> None:
+        """Take no more calls; those that wait are told so."""
+        self._draining = True
+        for lane in self:
+            lane.calls.drain()
+
+    @property
+    def calls(self) -> int:
+        """Calls in flight that somebody waits for."""
+        return sum(lane.slots.calls for lane in self)
+
+    def pick(self, model: str, now: float) -> Lane | None:
+        """Return the lane where a request of the model may run now, with a slot of it taken; None: nowhere, yet."""
+        ways = self._ways.get(model) or self._find(model)
+        lane = self._free(ways.targets, now)
+        if lane is None and ways.fallback and self._all_held(ways.targets, now):
+            lane = self._free(ways.fallback, now)
+        if lane is not None:
+            lane.slots.pick()
+        return lane
+
+    def has_room(self, model: str, now: float) -> bool:
+        """Whether ``pick`` would find a lane."""
+        ways = self._ways.get(model) or self._find(model)
+        if self._free(ways.targets, now) is not None:
+            return True
+        return self._all_held(ways.targets, now) and self._free(ways.fallback, now) is not None
+
+    def resumes_at(self, now: float) -> float | None:
+        """Return when the first of the lanes that are held opens again."""
+        held = [at for lane in self if (at := lane.slots.limiter.resumes_at(now)) is not None]
+        return min(held, default=None)
+
+    def for_call(self, model: str) -> Lane:
+        """Return the lane of a call that somebody waits for: it may have to wait there."""
+        now = self._clock.monotonic()
+        ways = self._ways.get(model) or self._find(model)
+        open_ways = ways.fallback if ways.fallback and self._all_held(ways.targets, now) else ways.targets
+        return min(open_ways, key=lambda way: (way[0].slots.room_for_calls(now) <= 0, _fill(way)))[0]
+
+    @property
+    def upstreams(self) -> Sequence[Upstream]:
+        """Every upstream, in the operator's order."""
+        return [place.upstream for place in self._places.values()]
+
+    @staticmethod
+    def _free(ways: Sequence[tuple[Lane, float]], now: float) -> Lane | None:
+        if len(ways) == 1:  # the common case, thousands of times a second
+            lane = ways[0][0]
+            return lane if lane.slots.room(now) > 0 else None
+        return min((way for way in ways if way[0].slots.room(now) > 0), key=_fill, default=(None, 0.0))[0]
+
+    @staticmethod
+    def _all_held(ways: Sequence[tuple[Lane, float]], now: float) -> bool:
+        return all(lane.slots.limiter.resumes_at(now) is not None for lane, _ in ways)
+
+    def _find(self, model: str) -> Ways:
+        found = route(self._routes, model)
+        if found is None:
+            ways = Ways([(self._nowhere, 1.0)], [])
+        else:
+            ways = Ways(self._lanes_of(found.targets, model), self._lanes_of(found.fallback, model))
+        if len(self._ways) >= MOST_WAYS:
+            self._ways.clear()
+        self._ways[model] = ways
+        return ways
+
+    def _lanes_of(self, targets: Sequence[Target], model: str) -> Sequence[tuple[Lane, float]]:
+        return [(self._lane(target.upstream, model), target.weight) for target in targets]
+
+    def _lane(self, upstream: str, model: str) -> Lane:
+        place, lanes = self._places[upstream], self._lanes[upstream]
+        key = place.names.of(model)
+        if key not in lanes and len(lanes) >= MOST_LANES:
+            key = OTHERS
+        if key not in lanes:
+            name = f"{upstream}/{key}" if key else upstream
+            lanes[key] = Lane(name, place, self._servers[upstream], self._clock, self._emit)
+            if self._draining:
+                lanes[key].calls.drain()
+        return lanes[key]
+
+
+class _Nowhere:
+    """Implements ``Upstream`` for models that no route takes."""
+
+    async def attempt(self, call: Call) -> Outcome:
+        return _no_route(call)
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        return _no_route(call)
+
+    async def count(self, call: Call) -> int | Outcome:
+        return _no_route(call)
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        return []
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _no_route(call: Call) -> Outcome:
+    return Refused(RequestError("not_found_error", f"model: {model_of(call.params)}"))
+
+
+class _Named(msgspec.Struct):
+    model: str = ""
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+def model_of(params: bytes) -> str:
+    """Return the model that params name; nothing where they name none that is text."""
+    try:
+        return _named.decode(params).model
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def _fill(way: tuple[Lane, float]) -> float:
+    lane, weight = way
+    return (lane.slots.running + lane.slots.calls) / weight

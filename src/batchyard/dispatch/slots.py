@@ -1,0 +1,95 @@
+"""The slots of an upstream and of its lanes: who holds how many, and how many are free.
+
+An attempt holds its slot from the moment it is picked, before its lease, until a turn has committed what came of it.
+A call that somebody waits for holds one while it runs, and may have an attempt's as soon as that has ended: a call
+adds no result that could be lost.
+"""
+
+from collections.abc import Callable
+
+from batchyard.domain.limiter import Limiter
+
+
+class Server:
+    """The slots of one upstream, over all its lanes. ``limit`` is the operator's, ``ceiling`` our share of it."""
+
+    def __init__(self, limit: int) -> None:
+        assert limit > 0
+        self.limit = self.ceiling = limit
+        self.running = 0
+        self.settled = 0
+        self.calls = 0
+        self.waiting: dict[Callable[[], None], None] = {}
+        """What lets calls in that wait for a slot of any lane here; to be asked whenever a slot is free."""
+        self.freed: Callable[[], None] = lambda: None
+        """Told when a call leaves its slot to whoever comes next."""
+
+    def share(self, owners: int) -> None:
+        """Take our part of the limit, of so many owners."""
+        self.ceiling = max(1, self.limit // max(1, owners))
+
+    def admit(self) -> None:
+        """Let in whoever waits for a slot that is free now."""
+        for admit in list(self.waiting):
+            admit()
+
+
+class Slots:
+    """The slots of one lane. ``now`` is monotonic seconds."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.limiter = Limiter(server.ceiling)
+        self.running = 0
+        self.settled = 0
+        self.calls = 0
+
+    def room(self, now: float) -> int:
+        """Return how many attempts may be picked now."""
+        server = self.server
+        self.limiter.ceiling = server.ceiling
+        left = server.ceiling - server.running - server.settled - server.calls
+        return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+
+    def room_for_calls(self, now: float) -> int:
+        """Return how many calls may begin now."""
+        server = self.server
+        self.limiter.ceiling = server.ceiling
+        left = server.ceiling - server.running - server.calls
+        return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+
+    def pick(self) -> None:
+        """An attempt takes a slot."""
+        self.running += 1
+        self.server.running += 1
+
+    def unpick(self) -> None:
+        """What was picked did not begin."""
+        self.running -= 1
+        self.server.running -= 1
+        self.server.admit()
+
+    def end(self) -> None:
+        """An attempt has ended; what came of it waits for its commit."""
+        self.running -= 1
+        self.settled += 1
+        self.server.running -= 1
+        self.server.settled += 1
+        self.server.admit()
+
+    def commit(self) -> None:
+        """The turn that begins now commits what came of an attempt before it leases."""
+        self.settled -= 1
+        self.server.settled -= 1
+
+    def enter(self) -> None:
+        """A call takes a slot."""
+        self.calls += 1
+        self.server.calls += 1
+
+    def leave(self) -> None:
+        """A call has ended."""
+        self.calls -= 1
+        self.server.calls -= 1
+        self.server.admit()
+        self.server.freed()
