@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp
 
+from batchyard import assembly
 from batchyard.blobs.files import FileBlobs
 from batchyard.config import Settings
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
@@ -27,13 +28,9 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.domain.events import BatchCreated, BugFound, CancelAsked, Event, LeasesReclaimed
-from batchyard.domain.params_pass import refuse
 from batchyard.observe import Log, LogHandler, Metrics, Observer
-from batchyard.ports import Clock, Keys, Store, Upstream
+from batchyard.ports import Clock, Keys, Store
 from batchyard.store.sqlite import SqliteStore
-from batchyard.upstream.judged import JudgedUpstream
-from batchyard.upstream.messages import MessagesUpstream
-from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.web.api import build_api
 from batchyard.web.fixtures import FixtureKeys, Fixtures
 from batchyard.web.keys import KeyBook, OpenUntilFirstKey
@@ -121,11 +118,11 @@ class App:
         self._not_ready = "starting"
         self._stop = _Stop(asyncio.Event(), asyncio.Event())
         self._blobs = FileBlobs(settings.data / "blobs")
-        self._upstream = _upstream(settings, clock)
+        self._places = assembly.places(settings, clock)
         self._dispatcher = Dispatcher(
             store,
             self._blobs,
-            Lanes.of_one(self._upstream, settings.concurrency, clock, self.emit),
+            Lanes(self._places, assembly.routes(settings), clock, self.emit),
             clock,
             self.emit,
             owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
@@ -188,7 +185,8 @@ class App:
             return await self._until_stopped(working, keeping)
         finally:
             await self._server.close(CLOSE_SECONDS)
-            await self._upstream.close()
+            for place in self._places:
+                await place.upstream.close()
             self._book.close()
 
     async def _reclaim_the_dead(self) -> None:
@@ -223,22 +221,6 @@ class App:
                 self.emit(BugFound(task.get_name(), bug))
                 return 1
         return 0
-
-
-def _upstream(settings: Settings, clock: Clock) -> Upstream:
-    if settings.upstream is not None:
-        try:
-            upstream = MessagesUpstream(settings.upstream, settings.upstream_key, now=clock.now)
-            return JudgedUpstream(upstream, refuse)
-        except ValueError as wrong:
-            raise DataRefused(f"--upstream: {wrong}") from wrong
-    simulator = SimulatorSettings(
-        latency=settings.simulator_latency.total_seconds(),
-        jitter=settings.simulator_jitter,
-        tokens_per_second=settings.simulator_tokens_per_second,
-        capacity=settings.simulator_capacity,
-    )
-    return Simulator(simulator, now=clock.monotonic)
 
 
 def _keys(settings: Settings, book: KeyBook) -> Keys:

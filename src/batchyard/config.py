@@ -5,7 +5,6 @@ The command line beats the environment, the environment beats the file. Whatever
 one line.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +14,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from batchyard.declared import (
+    ConfigError,
+    Declared,
+    absent,
+    did_you_mean,
+    parse,
+    secret,
+    secret_file,
+    setting,
+    toml_text,
+)
 from batchyard.kinds import (
     DATABASE,
     FILE,
@@ -27,6 +37,7 @@ from batchyard.kinds import (
     RATE,
     SHARE,
     SWITCH,
+    TEXT,
     VARIABLE,
     Kind,
     duration,
@@ -34,6 +45,7 @@ from batchyard.kinds import (
     one_of,
     whole,
 )
+from batchyard.upstream_tables import RouteTable, UpstreamTable, read_routes, read_upstreams
 
 FILE_NAME = "batchyard.toml"
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
@@ -45,35 +57,15 @@ NOT_YET = {
 }
 """(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
 
+TABLES = ("upstreams", "routes")
+"""Keys of the file that are tables, with no option and no variable."""
+
 _KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
-
-
-class ConfigError(Exception):
-    """A wrong option, variable, key or value. The message is one line that names it, and holds no secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """One setting as users meet it. ``default`` is text: as it would be written, or what happens without it."""
-
-    name: str
-    kind: Kind
-    default: str
-    sentence: str
-    is_option: bool
-
-    @property
-    def option(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def variable(self) -> str:
-        return "BATCHYARD_" + self.name.upper()
 
 
 def check_http_url(label: str, text: str) -> str:
     """Return the URL without a slash at its end; ``label`` is the option or variable that an error names."""
-    return str(_parse(HTTP_URL, f"{label} ", text))
+    return str(parse(HTTP_URL, f"{label} ", text))
 
 
 def is_local_url(url: str) -> bool:
@@ -81,17 +73,12 @@ def is_local_url(url: str) -> bool:
     return is_loopback(urlsplit(url).hostname or "")
 
 
-def _setting(kind: Kind, default: str, sentence: str, *, is_option: bool = False) -> Any:
-    return field(default=kind.parse(default), metadata={"declared": (kind, default, sentence, is_option)})
-
-
 def _option(kind: Kind, default: str, sentence: str) -> Any:
-    return _setting(kind, default, sentence, is_option=True)
+    return setting(kind, default, sentence, is_option=True)
 
 
 def _absent(kind: Kind, without: str, sentence: str) -> Any:
-    """Declare an option whose default is to be absent; ``without`` says what happens then."""
-    return field(default=None, metadata={"declared": (kind, without, sentence, True)})
+    return absent(kind, without, sentence, is_option=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +93,28 @@ class Settings:
     upstream: str | None = _absent(HTTP_URL, "the built-in simulator", "Model server that requests are sent to.")
     upstream_api: str = _option(one_of("messages", "chat-completions"), "messages", "Dialect of the model server.")
     upstream_key_env: str | None = _absent(VARIABLE, "no key", "Environment variable with the model server's key.")
+    model: str | None = _absent(TEXT, "as the client says", "Ask model servers for this model, whatever clients say.")
     concurrency: int = _option(whole(1, 100_000), "64", "Most requests in flight there, over all our processes.")
     public_url: str | None = _absent(HTTP_URL, "from address and Host", "What results_url begins with.")
     config: Path | None = _absent(FILE, f"{FILE_NAME} if there", "File of settings.")
     compat_fixtures: bool = _option(SWITCH, "false", "Serve the fixtures that the official SDKs' own tests need.")
-    expires_after: timedelta = _setting(duration("1s", "29d"), "24h", "Time from a batch's creation to its expiry.")
-    retain_results_for: timedelta = _setting(duration("1s", "3650d"), "29d", "Time from creation that results stay.")
-    max_requests: int = _setting(whole(1, 1_000_000), "100000", "Most requests in a batch.")
-    max_body_bytes: int = _setting(whole(1024, 2**34), "268435456", "Most bytes in the body of a create.")
-    drain_timeout: timedelta = _setting(duration("0s", "1d"), "600s", "Time that calls in flight get at a stop.")
-    lease: timedelta = _setting(duration("500ms", "1h"), "30s", "Silence after which a dispatcher counts as dead.")
-    retry_defence: bool = _setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")
-    trusted_proxies: tuple[str, ...] = _setting(NETWORKS, "127.0.0.1,::1", "Whose X-Forwarded headers are believed.")
-    allowed_hosts: tuple[str, ...] = _setting(HOSTS, "", "Host names to answer to, besides those known anyway.")
-    simulator_latency: timedelta = _setting(duration("0s", "1h"), "50ms", "Time the simulator takes for an answer.")
-    simulator_jitter: float = _setting(SHARE, "0", "Share of it by which it varies, request by request.")
-    simulator_tokens_per_second: float = _setting(RATE, "0", "Tokens a second the simulator writes; 0: all at once.")
-    simulator_capacity: int = _setting(whole(0, 1_000_000), "0", "Calls it takes at a time, 429 beyond; 0: any.")
+    expires_after: timedelta = setting(duration("1s", "29d"), "24h", "Time from a batch's creation to its expiry.")
+    retain_results_for: timedelta = setting(duration("1s", "3650d"), "29d", "Time from creation that results stay.")
+    max_requests: int = setting(whole(1, 1_000_000), "100000", "Most requests in a batch.")
+    max_body_bytes: int = setting(whole(1024, 2**34), "268435456", "Most bytes in the body of a create.")
+    drain_timeout: timedelta = setting(duration("0s", "1d"), "600s", "Time that calls in flight get at a stop.")
+    lease: timedelta = setting(duration("500ms", "1h"), "30s", "Silence after which a dispatcher counts as dead.")
+    retry_defence: bool = setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")
+    trusted_proxies: tuple[str, ...] = setting(NETWORKS, "127.0.0.1,::1", "Whose X-Forwarded headers are believed.")
+    allowed_hosts: tuple[str, ...] = setting(HOSTS, "", "Host names to answer to, besides those known anyway.")
+    simulator_latency: timedelta = setting(duration("0s", "1h"), "50ms", "Time the simulator takes for an answer.")
+    simulator_jitter: float = setting(SHARE, "0", "Share of it by which it varies, request by request.")
+    simulator_tokens_per_second: float = setting(RATE, "0", "Tokens a second the simulator writes; 0: all at once.")
+    simulator_capacity: int = setting(whole(0, 1_000_000), "0", "Calls it takes at a time, 429 beyond; 0: any.")
     upstream_key: str | None = field(default=None, repr=False)
     bootstrap_key: str | None = field(default=None, repr=False)
+    upstreams: tuple[UpstreamTable, ...] = ()
+    routes: tuple[RouteTable, ...] = ()
 
     @property
     def is_local(self) -> bool:
@@ -163,8 +153,10 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
     named = spoken.get("config") or layers[0].get("config")
     file = _value("config", named) if named else folder / FILE_NAME
     has_file = named is not None or file.exists()
+    tree = _tree(file) if has_file else {}
+    tables = {name: tree.pop(name) for name in TABLES if name in tree}
     if has_file:
-        layers.insert(0, _from_file(file))
+        layers.insert(0, _from_file(file, tree))
     values: dict[str, Any] = {}
     given: dict[str, _Given] = {}
     for layer in layers:
@@ -175,21 +167,34 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         if name in given and given[name].text.startswith(begins):
             shown = DECLARED[name].kind.show(given[name].text)
             raise ConfigError(f"{given[name].label}{shown}: needs {needed}, which is not in this version")
-    return Settings(**values, upstream_key=_upstream_key(given, environ), bootstrap_key=_bootstrap_key(environ))
+    upstreams, routes = _upstreams(file, tables, given, environ)
+    return Settings(
+        **values,
+        upstream_key=_upstream_key(given, environ),
+        bootstrap_key=_bootstrap_key(environ),
+        upstreams=upstreams,
+        routes=routes,
+    )
+
+
+def _upstreams(
+    file: Path, tables: Mapping[str, object], given: Mapping[str, _Given], environ: Mapping[str, str]
+) -> tuple[tuple[UpstreamTable, ...], tuple[RouteTable, ...]]:
+    """Return what the file's tables say. An upstream named elsewhere takes their place: it is the one to try."""
+    if "upstreams" not in tables:
+        if "routes" in tables:
+            raise ConfigError(f"{file}: routes need [upstreams.NAME] to lead to")
+        return (), ()
+    upstreams = read_upstreams(file, tables["upstreams"], environ)
+    routes = read_routes(file, tables.get("routes"), upstreams)
+    for name in ("upstream", "upstream_api", "upstream_key_env"):
+        if name in given and given[name].label.startswith(f"{file}: "):
+            raise ConfigError(f"{file}: {name} stands beside [upstreams.NAME]: name it there")
+    return ((), ()) if "upstream" in given else (upstreams, routes)
 
 
 def _value(name: str, given: _Given) -> Any:
-    kind = DECLARED[name].kind
-    if not given.text and kind.toml is not list:
-        raise ConfigError(f"{given.label.rstrip(' =')} is empty: it must be {kind.wants}, or left out")
-    return _parse(kind, given.label, given.text)
-
-
-def _parse(kind: Kind, label: str, text: str) -> Any:
-    try:
-        return kind.parse(text)
-    except (ValueError, KeyError):
-        raise ConfigError(f"{label}{kind.show(text)[:120]}: must be {kind.wants}") from None
+    return parse(DECLARED[name].kind, given.label, given.text)
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
@@ -202,38 +207,27 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
         if foreign or not variable.startswith("BATCHYARD_") or variable in secrets:
             continue
         if variable not in known:
-            raise ConfigError(f"unknown environment variable {variable}{_did_you_mean(variable, [*known, *secrets])}")
+            raise ConfigError(f"unknown environment variable {variable}{did_you_mean(variable, [*known, *secrets])}")
         given[known[variable]] = _Given(f"{variable}=", text)
     return given
 
 
-def _from_file(file: Path) -> dict[str, _Given]:
+def _tree(file: Path) -> dict[str, object]:
     try:
-        tree = tomllib.loads(file.read_text("utf-8-sig"))
+        return tomllib.loads(file.read_text("utf-8-sig"))
     except OSError as problem:
         raise ConfigError(f"{file}: cannot be read: {problem.strerror}") from None
     except ValueError as problem:  # not TOML, or not UTF-8
         raise ConfigError(f"{file}: not a TOML file: {str(problem).splitlines()[0]}") from None
+
+
+def _from_file(file: Path, tree: Mapping[str, object]) -> dict[str, _Given]:
     known = [name for name in DECLARED if name != "config"]
     for key in tree:
         if key not in known:
-            raise ConfigError(f"{file}: unknown key {key!r}{_did_you_mean(key, known)}")
-    return {key: _Given(f"{file}: {key} = ", _text(file, key, value)) for key, value in tree.items()}
-
-
-def _text(file: Path, key: str, value: object) -> str:
-    kind = DECLARED[key].kind
-    if kind.toml is list and isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ",".join(value)
-    allowed = {float: (int, float), list: (str,)}.get(kind.toml, (kind.toml,))
-    if isinstance(value, allowed) and isinstance(value, bool) == (kind.toml is bool):
-        return str(value).lower() if kind.toml is bool else str(value)
-    raise ConfigError(f"{file}: {key} has the wrong type ({type(value).__name__}): must be {kind.wants}")
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else "; docs/configuration.md lists what there is"
+            raise ConfigError(f"{file}: unknown key {key!r}{did_you_mean(key, [*known, *TABLES])}")
+    given = {key: f"{file}: {key} = " for key in tree}
+    return {key: _Given(given[key], toml_text(DECLARED[key].kind, given[key], value)) for key, value in tree.items()}
 
 
 def _upstream_key(given: Mapping[str, _Given], environ: Mapping[str, str]) -> str | None:
@@ -242,7 +236,7 @@ def _upstream_key(given: Mapping[str, _Given], environ: Mapping[str, str]) -> st
         return None
     if "upstream" not in given:
         raise ConfigError(f"{named.label}{named.text!r}: needs an upstream to send the key to")
-    return _secret(environ.get(named.text, ""), f"{named.label}{named.text!r}: the environment variable")
+    return secret(environ.get(named.text, ""), f"{named.label}{named.text!r}: the environment variable")
 
 
 def _bootstrap_key(environ: Mapping[str, str]) -> str | None:
@@ -250,16 +244,5 @@ def _bootstrap_key(environ: Mapping[str, str]) -> str | None:
     if key is not None and name is not None:
         raise ConfigError(f"{BOOTSTRAP_KEY} and {BOOTSTRAP_KEY_FILE} are both set: unset one")
     if name is not None:
-        try:
-            return _secret(Path(name).read_text("utf-8"), f"{BOOTSTRAP_KEY_FILE}={name!r}: the file")
-        except (OSError, ValueError) as problem:
-            reason = getattr(problem, "strerror", None) or "not a text file"
-            raise ConfigError(f"{BOOTSTRAP_KEY_FILE}={name!r}: cannot be read: {reason}") from None
-    return None if key is None else _secret(key, BOOTSTRAP_KEY)
-
-
-def _secret(text: str, holder: str) -> str:
-    """Return a key that can stand in a header, or say who holds a wrong one, never what it is."""
-    if not re.fullmatch(r"[\x21-\x7e]{1,4096}", text.strip()):
-        raise ConfigError(f"{holder} must hold a key: printable ASCII without spaces")
-    return text.strip()
+        return secret_file(Path(name), f"{BOOTSTRAP_KEY_FILE}={name!r}")
+    return None if key is None else secret(key, BOOTSTRAP_KEY)

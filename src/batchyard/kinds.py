@@ -111,6 +111,7 @@ DATABASE = Kind("postgresql://host/name", _matching(r"postgres(ql)?://[^\s/]\S*"
 OBJECTS = Kind("a URL such as s3://bucket/prefix", _matching(r"[a-z0-9]+://\S+"), "URL", show=_without_secrets)
 VARIABLE = Kind("a variable's name, not a key", _matching("[A-Za-z_][A-Za-z0-9_]*"), "NAME", show=lambda _: "(hidden)")
 HOST = Kind("an address or a host name, without scheme and port", _host, "HOST")
+TEXT = Kind("text without line breaks", _matching(r"[^\x00-\x1f]{1,256}"), "NAME")
 FOLDER = Kind("a folder", _matching(r"[^\0]+", lambda text: Path(text).expanduser()), "DIR")
 FILE = Kind("a file", FOLDER.parse, "FILE")
 SWITCH = Kind("true or false", {"true": True, "false": False}.__getitem__, "", toml=bool)

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, DECLARED, NOT_YET, Declared
+from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, DECLARED, NOT_YET, read
+from batchyard.declared import Declared
+from batchyard.upstream_tables import DECLARED_UPSTREAM
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 WORDS = " ".join(PAGE.split())
@@ -18,6 +20,23 @@ def row(declared: Declared) -> str:
 @pytest.mark.parametrize("declared", DECLARED.values(), ids=lambda declared: declared.name)
 def test_every_setting_has_its_row(declared: Declared) -> None:
     assert row(declared) in PAGE.splitlines()
+
+
+@pytest.mark.parametrize("declared", DECLARED_UPSTREAM.values(), ids=lambda declared: declared.name)
+def test_every_key_of_an_upstream_has_its_row(declared: Declared) -> None:
+    told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
+
+    assert told in PAGE.splitlines()
+
+
+def test_the_example_of_several_servers_is_one(tmp_path: Path) -> None:
+    [example] = [block for block in PAGE.split("```toml\n")[1:] if block.startswith("[upstreams.local]")]
+    (tmp_path / "batchyard.toml").write_text(example.partition("```")[0])
+
+    settings = read({}, {"HOSTED_KEY": "sk-example"}, tmp_path)
+
+    assert [upstream.name for upstream in settings.upstreams] == ["local", "hosted"]
+    assert len(settings.routes) == 2
 
 
 def test_no_row_is_of_a_setting_that_is_gone() -> None:

@@ -369,8 +369,8 @@ CLIENT = [
     Bug(
         "the file beats the environment",
         "config.py",
-        "layers.insert(0, _from_file(file))",
-        "layers.append(_from_file(file))",
+        "layers.insert(0, _from_file(file, tree))",
+        "layers.append(_from_file(file, tree))",
         "tests/unit/test_config.py",
     ),
     Bug(

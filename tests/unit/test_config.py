@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import DECLARED, NOT_YET, ConfigError, Settings, read
+from batchyard.config import DECLARED, NOT_YET, Settings, read
+from batchyard.declared import ConfigError
 
 NOWHERE = Path("/nonexistent")
 

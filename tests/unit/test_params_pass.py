@@ -54,7 +54,7 @@ def test_what_no_batch_can_carry_is_named(raw: bytes, message: str) -> None:
 def test_a_refused_call_never_reaches_the_upstream() -> None:
     async def main() -> None:
         behind = ScriptedUpstream()
-        upstream = JudgedUpstream(behind, refuse)
+        upstream = JudgedUpstream(behind, lambda call: refuse(call.params))
 
         assert isinstance(await upstream.attempt(Call(b"{}", "2023-06-01")), Refused)
         assert isinstance(await upstream.attempt(Call(GOOD + b"}", "2023-06-01")), Answered)

@@ -18,7 +18,7 @@ from batchyard.cli import batches, keys, run, serve
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
-from batchyard.config import ConfigError
+from batchyard.declared import ConfigError
 
 WRONG, NO_SERVER, BUG = 2, 3, 70
 INTERRUPTED, PIPE_CLOSED, TERMINATED = 130, 141, 143

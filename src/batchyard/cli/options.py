@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from batchyard.config import ConfigError, check_http_url, is_local_url
+from batchyard.config import check_http_url, is_local_url
+from batchyard.declared import ConfigError
 
 DEFAULT_URL = "http://127.0.0.1:8787"
 LOCAL_KEY = "local"

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from batchyard import config
+from batchyard.declared import Declared
 
 
 def with_settings(names: Iterable[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -33,7 +34,7 @@ def with_settings(names: Iterable[str]) -> Callable[[Callable[..., int]], Callab
     return decorate
 
 
-def _parameter(declared: config.Declared) -> inspect.Parameter:
+def _parameter(declared: Declared) -> inspect.Parameter:
     is_switch = declared.kind.toml is bool
     spelling = f"{declared.option}/--no-{declared.option.removeprefix('--')}" if is_switch else declared.option
     option = typer.Option(

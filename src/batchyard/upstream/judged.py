@@ -9,14 +9,14 @@ from batchyard.ports import Call, Stream, Upstream
 
 
 class JudgedUpstream:
-    """Implements ``Upstream``: ``judge`` returns why params are refused, or None; only calls of batches are judged."""
+    """Implements ``Upstream``: ``judge`` returns why a call is refused, or None; only calls of batches are judged."""
 
-    def __init__(self, inner: Upstream, judge: Callable[[bytes], RequestError | None]) -> None:
+    def __init__(self, inner: Upstream, judge: Callable[[Call], RequestError | None]) -> None:
         self._inner, self._judge = inner, judge
 
     async def attempt(self, call: Call) -> Outcome:
         """Refuse the call, or pass it on as it is."""
-        if call.batched and (wrong := self._judge(call.params)) is not None:
+        if call.batched and (wrong := self._judge(call)) is not None:
             return Refused(wrong)
         return await self._inner.attempt(call)
 

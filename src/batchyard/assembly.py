@@ -1,0 +1,92 @@
+"""Makes the upstreams that the settings name, and the routes to them."""
+
+from collections.abc import Sequence
+
+from batchyard.config import Settings
+from batchyard.dispatch.lanes import Place
+from batchyard.domain import params_pass, params_strict
+from batchyard.domain.errors import DataRefused
+from batchyard.domain.result import RequestError
+from batchyard.domain.routes import Names, Route, Target
+from batchyard.ports import Call, Clock, Upstream
+from batchyard.upstream.exchange import CallLimits
+from batchyard.upstream.judged import JudgedUpstream
+from batchyard.upstream.messages import MessagesUpstream
+from batchyard.upstream.simulator import Simulator, SimulatorSettings
+from batchyard.upstream_tables import SIMULATOR, UpstreamTable
+
+ONLY = "upstream"
+"""The name of the upstream that ``--upstream`` makes."""
+
+
+def tables(settings: Settings) -> Sequence[UpstreamTable]:
+    """Return the upstreams, those without a table of their own too."""
+    if settings.upstreams:
+        return settings.upstreams
+    if settings.upstream is None:
+        return [UpstreamTable(SIMULATOR, api=SIMULATOR)]
+    return [UpstreamTable(ONLY, url=settings.upstream, api=settings.upstream_api, key=settings.upstream_key)]
+
+
+def places(settings: Settings, clock: Clock) -> list[Place]:
+    """Return every upstream as lanes use it. Raises ``DataRefused`` for a URL or a key that cannot be used."""
+    return [
+        Place(
+            table.name,
+            upstream(table, settings, clock),
+            table.concurrency or settings.concurrency,
+            Names(table.model or settings.model, table.models),
+        )
+        for table in tables(settings)
+    ]
+
+
+def routes(settings: Settings) -> list[Route]:
+    """Return the routes; where none is named, every model goes to the only upstream."""
+    if not settings.routes:
+        return [Route(("*",), tuple(Target(table.name) for table in tables(settings)))]
+    return [
+        Route(
+            route.models,
+            tuple(Target(name, weight) for name, weight in route.to),
+            tuple(Target(name, weight) for name, weight in route.fallback),
+        )
+        for route in settings.routes
+    ]
+
+
+def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream:
+    """Return the adapter for one upstream."""
+    if table.api == SIMULATOR:
+        return _simulator(settings, clock)
+    limits = CallLimits(
+        total_seconds=table.timeout.total_seconds(),
+        first_byte_seconds=None if table.first_byte is None else table.first_byte.total_seconds(),
+        silence_seconds=None if table.silence is None else table.silence.total_seconds(),
+        max_answer_bytes=table.max_answer_bytes,
+    )
+    assert table.url is not None, "the settings require a URL"
+    try:
+        inner = MessagesUpstream(table.url, table.key, limits, forward_version=table.forward_version, now=clock.now)
+    except ValueError as wrong:
+        where = f"upstreams.{table.name}" if settings.upstreams else "--upstream"
+        raise DataRefused(f"{where}: {wrong}") from wrong
+    return JudgedUpstream(inner, _strictly if table.params == "strict" else _lightly)
+
+
+def _strictly(call: Call) -> RequestError | None:
+    return params_strict.refuse(call.params, version=call.version, betas=call.betas)
+
+
+def _lightly(call: Call) -> RequestError | None:
+    return params_pass.refuse(call.params)
+
+
+def _simulator(settings: Settings, clock: Clock) -> Upstream:
+    simulator = SimulatorSettings(
+        latency=settings.simulator_latency.total_seconds(),
+        jitter=settings.simulator_jitter,
+        tokens_per_second=settings.simulator_tokens_per_second,
+        capacity=settings.simulator_capacity,
+    )
+    return Simulator(simulator, now=clock.monotonic)

@@ -1,0 +1,150 @@
+"""The tables of the file that name several model servers, and the routes from model names to them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from batchyard.declared import (
+    ConfigError,
+    Declared,
+    absent,
+    did_you_mean,
+    parse,
+    secret,
+    secret_file,
+    setting,
+    toml_text,
+)
+from batchyard.kinds import FILE, HTTP_URL, SWITCH, TEXT, VARIABLE, duration, one_of, whole
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
+SIMULATOR = "simulator"
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTable:
+    """One model server. What is secret has no repr."""
+
+    name: str
+    url: str | None = absent(HTTP_URL, "none: only the simulator needs none", "Where the model server is.")
+    api: str = setting(one_of("messages", SIMULATOR), "messages", "Its dialect, or the built-in simulator.")
+    key_env: str | None = absent(VARIABLE, "no key", "Environment variable with its key.")
+    key_file: Path | None = absent(FILE, "no key", "File with its key.")
+    concurrency: int | None = absent(whole(1, 100_000), "the general setting", "Most requests in flight there.")
+    params: str = setting(one_of("pass", "strict"), "pass", "Who judges params: the server, or we before it is asked.")
+    model: str | None = absent(TEXT, "as the client says", "Ask it for this model, whatever the client says.")
+    forward_version: bool = setting(SWITCH, "true", "Send the API version that the client sent.")
+    timeout: timedelta = setting(duration("1s", "1d"), "600s", "Time that one call may take.")
+    first_byte: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time until an answer begins.")
+    silence: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time between two parts of an answer.")
+    max_answer_bytes: int = setting(whole(1024, 2**32), "67108864", "Most bytes of one answer.")
+    models: Mapping[str, str] = field(default_factory=dict)
+    key: str | None = field(default=None, repr=False)
+
+
+DECLARED_UPSTREAM = {f.name: Declared(f.name, *f.metadata["declared"]) for f in fields(UpstreamTable) if f.metadata}
+"""Every key of an upstream's table by name, in the order of the docs; ``models`` is a table of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """Models by pattern, and the upstreams (name, weight) that take them; ``fallback`` while all of those are held."""
+
+    models: tuple[str, ...]
+    to: tuple[tuple[str, float], ...]
+    fallback: tuple[tuple[str, float], ...] = ()
+
+
+def read_upstreams(file: Path, tables: object, environ: Mapping[str, str]) -> tuple[UpstreamTable, ...]:
+    """Return what ``[upstreams.NAME]`` says."""
+    if not isinstance(tables, dict) or not tables or not all(isinstance(one, dict) for one in tables.values()):
+        raise ConfigError(f"{file}: upstreams must be tables: [upstreams.NAME]")
+    return tuple(_upstream(file, name, table, environ) for name, table in tables.items())
+
+
+def _upstream(file: Path, name: str, table: dict[str, object], environ: Mapping[str, str]) -> UpstreamTable:
+    where = f"{file}: upstreams.{name}"
+    if not _NAME.match(name):
+        raise ConfigError(f"{where}: a name is up to 64 letters, digits, dots, underscores and hyphens")
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "models":
+            values[key] = _names(where, value)
+            continue
+        if key not in DECLARED_UPSTREAM:
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, [*DECLARED_UPSTREAM, 'models'])}")
+        kind, label = DECLARED_UPSTREAM[key].kind, f"{where}: {key} = "
+        values[key] = parse(kind, label, toml_text(kind, label, value))
+    upstream = UpstreamTable(name, **values, key=_key(where, values, environ))
+    if (upstream.api == SIMULATOR) != (upstream.url is None):
+        needs = "takes no url" if upstream.url else 'needs a url (or api = "simulator")'
+        raise ConfigError(f"{where} {needs}")
+    if upstream.model is not None and upstream.models:
+        raise ConfigError(f"{where} has both model and models: model is for every name, models for some; keep one")
+    return upstream
+
+
+def _names(where: str, value: object) -> Mapping[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(one, str) and one for one in value.values()):
+        raise ConfigError(f'{where}: models must be a table of patterns and names: {{ "claude-*" = "qwen3" }}')
+    return dict(value)
+
+
+def _key(where: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    variable, file = values.get("key_env"), values.get("key_file")
+    if variable is not None and file is not None:
+        raise ConfigError(f"{where} has both key_env and key_file: keep one")
+    if variable is not None:
+        return secret(environ.get(variable, ""), f"{where}: key_env = {variable!r}: the environment variable")
+    return None if file is None else secret_file(file, f"{where}: key_file = {str(file)!r}")
+
+
+def read_routes(file: Path, tables: object, upstreams: Sequence[UpstreamTable]) -> tuple[RouteTable, ...]:
+    """Return what ``[[routes]]`` say; where there is one upstream, every model may go there unsaid."""
+    names = [upstream.name for upstream in upstreams]
+    if tables is None:
+        if len(names) > 1:
+            raise ConfigError(f'{file}: several upstreams need [[routes]], such as models = ["*"], to = ["{names[0]}"]')
+        return (RouteTable(("*",), ((names[0], 1.0),)),)
+    if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
+        raise ConfigError(f"{file}: routes must be tables: [[routes]]")
+    return tuple(_route(f"{file}: route {number}", table, names) for number, table in enumerate(tables, 1))
+
+
+def _route(where: str, table: dict[str, object], names: Sequence[str]) -> RouteTable:
+    for key in table:
+        if key not in {"models", "to", "fallback"}:
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, ['models', 'to', 'fallback'])}")
+    models = table.get("models")
+    if not isinstance(models, list) or not models or not all(isinstance(one, str) and one for one in models):
+        raise ConfigError(f'{where}: models must be a list of patterns, such as ["claude-*"]')
+    to = _targets(f"{where}: to", table.get("to"), names)
+    fallback = _targets(f"{where}: fallback", table["fallback"], names) if "fallback" in table else ()
+    if doubled := {name for name, _ in to} & {name for name, _ in fallback}:
+        raise ConfigError(f"{where}: {min(doubled)} is in both to and fallback")
+    return RouteTable(tuple(models), to, fallback)
+
+
+def _targets(where: str, value: object, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
+    listed = value if isinstance(value, list) else [value]
+    targets = [_target(where, one, names) for one in listed]
+    if not targets or len({name for name, _ in targets}) != len(targets):
+        raise ConfigError(f"{where} must name at least one upstream, and none twice")
+    return tuple(targets)
+
+
+def _target(where: str, value: object, names: Sequence[str]) -> tuple[str, float]:
+    weight: object = 1.0
+    if isinstance(value, dict) and set(value) <= {"upstream", "weight"}:
+        weight = value.get("weight", 1.0)
+        value = value.get("upstream")
+    if not isinstance(value, str):
+        raise ConfigError(f'{where} must name upstreams: "NAME" or {{ upstream = "NAME", weight = 2 }}')
+    if value not in names:
+        raise ConfigError(f"{where}: there is no upstream {value!r}{did_you_mean(value, names)}")
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= 1_000_000:
+        raise ConfigError(f"{where}: the weight of {value} must be a number above 0")
+    return value, float(weight)

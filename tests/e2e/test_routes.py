@@ -1,0 +1,46 @@
+"""Several model servers behind one server, as processes and sockets: each model goes where its route leads."""
+
+import json
+import time
+from pathlib import Path
+
+from tests.e2e.processes import CountingUpstream, ServerProcess
+
+
+def test_models_go_where_their_routes_lead(tmp_path: Path) -> None:
+    with CountingUpstream() as one, CountingUpstream() as two:
+        (tmp_path / "batchyard.toml").write_text(f"""
+[upstreams.one]
+url = "{one.url}"
+models = {{ "claude-*" = "qwen3" }}
+[upstreams.two]
+url = "{two.url}"
+[[routes]]
+models = ["claude-*"]
+to = ["one"]
+[[routes]]
+models = ["llama*"]
+to = ["two"]
+""")
+        models = ["claude-a", "llama3", "nobody's"]
+        requests = [
+            {
+                "custom_id": f"r{number}",
+                "params": {
+                    "model": models[number % 3],
+                    "max_tokens": 5,
+                    "messages": [{"role": "user", "content": f"hello {number}"}],
+                },
+            }
+            for number in range(30)
+        ]
+        with ServerProcess(tmp_path / "data") as server:
+            batch = server.call("POST", "/v1/messages/batches", json.dumps({"requests": requests}).encode())
+            while server.call("GET", f"/v1/messages/batches/{batch['id']}")["processing_status"] != "ended":
+                time.sleep(0.05)
+            kinds = [line["result"]["type"] for line in server.results(batch["id"])]
+
+        assert kinds == ["succeeded", "succeeded", "errored"] * 10
+        assert sum(one.calls.values()) == sum(two.calls.values()) == 10
+        assert {json.loads(body)["model"] for body in one.calls} == {"qwen3"}
+        assert {json.loads(body)["model"] for body in two.calls} == {"llama3"}
