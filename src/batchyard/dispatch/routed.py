@@ -36,6 +36,8 @@ class RoutedCalls:
 
     async def models(self) -> Sequence[ModelInfo] | Outcome:
         """Return the models of all upstreams, newest first; those that cannot say are left out while one can."""
+        if len(self._lanes.upstreams) == 1:
+            return await self._lanes.upstreams[0].models()
         known: dict[str, ModelInfo] = {}
         failed: Outcome | None = None
         for upstream in self._lanes.upstreams:
