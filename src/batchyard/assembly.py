@@ -9,6 +9,7 @@ from batchyard.domain.errors import DataRefused
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
 from batchyard.ports import Call, Clock, Upstream
+from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
@@ -67,7 +68,11 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
     )
     assert table.url is not None, "the settings require a URL"
     try:
-        inner = MessagesUpstream(table.url, table.key, limits, forward_version=table.forward_version, now=clock.now)
+        inner: Upstream
+        if table.api == "chat-completions":
+            inner = ChatUpstream(table.url, table.key, limits, now=clock.now)
+        else:
+            inner = MessagesUpstream(table.url, table.key, limits, forward_version=table.forward_version, now=clock.now)
     except ValueError as wrong:
         where = f"upstreams.{table.name}" if settings.upstreams else "--upstream"
         raise DataRefused(f"{where}: {wrong}") from wrong

@@ -53,7 +53,6 @@ BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
 NOT_YET = {
     ("database", "postgres"): "the PostgreSQL store",
     ("objects", ""): "the object store",
-    ("upstream_api", "chat-completions"): "the Chat Completions dialect",
 }
 """(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
 

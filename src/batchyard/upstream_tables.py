@@ -30,7 +30,9 @@ class UpstreamTable:
 
     name: str
     url: str | None = absent(HTTP_URL, "none: only the simulator needs none", "Where the model server is.")
-    api: str = setting(one_of("messages", SIMULATOR), "messages", "Its dialect, or the built-in simulator.")
+    api: str = setting(
+        one_of("messages", "chat-completions", SIMULATOR), "messages", "Its dialect, or the built-in simulator."
+    )
     key_env: str | None = absent(VARIABLE, "no key", "Environment variable with its key.")
     key_file: Path | None = absent(FILE, "no key", "File with its key.")
     concurrency: int | None = absent(whole(1, 100_000), "the general setting", "Most requests in flight there.")

@@ -7,6 +7,34 @@ from pathlib import Path
 from tests.e2e.processes import CountingUpstream, ServerProcess
 
 
+class CountingChat(CountingUpstream):
+    """The same, in the dialect of chat completions."""
+
+    def _answer(self, body: bytes) -> bytes:
+        asked = json.loads(body)
+        message = {"role": "assistant", "content": asked["messages"][-1]["content"]}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 3, "completion_tokens": 2}
+        return json.dumps({"id": "c1", "model": asked["model"], "choices": [choice], "usage": usage}).encode()
+
+
+def test_a_server_of_chat_completions_answers_a_batch(tmp_path: Path) -> None:
+    with CountingChat() as upstream:
+        options = ("--upstream", upstream.url, "--upstream-api", "chat-completions", "--model", "qwen3")
+        with ServerProcess(tmp_path / "data", *options) as server:
+            batch = server.create(20)
+            while server.call("GET", f"/v1/messages/batches/{batch['id']}")["processing_status"] != "ended":
+                time.sleep(0.05)
+            lines = server.results(batch["id"])
+            params = {"model": "claude-x", "max_tokens": 5, "messages": [{"role": "user", "content": "now"}]}
+            interactive = server.call("POST", "/v1/messages", json.dumps(params).encode())
+
+        texts = [line["result"]["message"]["content"][0]["text"] for line in lines]
+        assert texts == [f"hello {number}" for number in range(20)]
+        assert interactive["content"][0]["text"] == "now"
+        assert {json.loads(body)["model"] for body in upstream.calls} == {"qwen3"}
+
+
 def test_models_go_where_their_routes_lead(tmp_path: Path) -> None:
     with CountingUpstream() as one, CountingUpstream() as two:
         (tmp_path / "batchyard.toml").write_text(f"""

@@ -168,6 +168,13 @@ def test_an_answer_cut_at_any_byte_is_never_answered() -> None:
         (401, envelope("authentication_error", "bad key"), Held, "authentication_error", "bad key"),
         (402, envelope("billing_error", "pay"), Held, "billing_error", "pay"),
         (403, b"", Held, "permission_error", "The upstream answered with HTTP status 403."),
+        (
+            404,
+            b'{"object":"error","message":"no model x","type":"NotFoundError","code":404}',
+            Refused,
+            "not_found_error",
+            "no model x",
+        ),
         (404, b'{"detail":"Not Found"}', Held, "not_found_error", "Not Found"),
         (
             404,

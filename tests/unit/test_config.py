@@ -192,7 +192,7 @@ def test_no_error_shows_a_secret(options: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(("name", "begins"), NOT_YET)
 def test_what_this_version_has_not_got_is_refused_and_says_what_it_needs(name: str, begins: str) -> None:
-    value = {"database": "postgresql://h/d", "objects": "s3://b/p", "upstream_api": "chat-completions"}[name]
+    value = {"database": "postgresql://h/d", "objects": "s3://b/p"}[name]
 
     assert wrong({name: value}).endswith(f"needs {NOT_YET[name, begins]}, which is not in this version")
 

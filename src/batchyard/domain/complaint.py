@@ -60,7 +60,9 @@ def read(body: bytes) -> Complaint:
         return Complaint(message=shorten(error, LONGEST_MESSAGE), request_id=_request_id(envelope))
     message = _text(envelope.get("message"))
     if message:
-        return Complaint(_text(envelope.get("type")), shorten(message, LONGEST_MESSAGE))
+        # vLLM's older form: {"object": "error", "message": ..., "type": "NotFoundError", "code": 404}
+        about_request = envelope.get("object") == "error"
+        return Complaint(_text(envelope.get("type")), shorten(message, LONGEST_MESSAGE), about_request=about_request)
     return Complaint(message=shorten(_detail(envelope.get("detail")), LONGEST_MESSAGE))
 
 

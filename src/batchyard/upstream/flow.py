@@ -9,10 +9,10 @@ if HTTP says so and the last event of a Message was among them.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from batchyard.domain.outcome import Failed, Outcome
 from batchyard.domain.result import RequestError
-from batchyard.domain.stream import StreamWatch
 from batchyard.upstream.exchange import Answer, Exchanged, unknown
 
 FULL_BYTES = 256 * 1024
@@ -66,12 +66,36 @@ class EventFlow:
                 self._transport.resume_reading()
 
 
+class Watch(Protocol):
+    """Looks at a stream's bytes as they pass. ``ended``: its last event came; ``failed``: it told of an error."""
+
+    ended: bool
+    failed: bool
+
+    def feed(self, chunk: bytes) -> None:
+        """Look at the next bytes."""
+
+
+class ChatWatch:
+    """The ``Watch`` of chat completions: their last event is ``[DONE]``; errors are for who reads the chunks."""
+
+    def __init__(self) -> None:
+        self.ended = self.failed = False
+        self._last = b""
+
+    def feed(self, chunk: bytes) -> None:
+        self._last = (self._last + chunk)[-32:]
+        self.ended = self._last.rstrip().endswith(b"[DONE]")
+
+
 class EventStream:
     """The reader's side. Implements ``Stream``."""
 
-    def __init__(self, flow: EventFlow, waiter: "asyncio.Future[Exchanged]", cut: Callable[[], None]) -> None:
+    def __init__(
+        self, flow: EventFlow, waiter: "asyncio.Future[Exchanged]", cut: Callable[[], None], watch: Watch
+    ) -> None:
         self._flow, self._waiter, self._cut = flow, waiter, cut
-        self._watch = StreamWatch()
+        self._watch = watch
         self._tail = b""
         self._waiter.add_done_callback(lambda _waiter: flow.moved.set())
 

@@ -93,7 +93,7 @@ def api_path(parts: SplitResult) -> str:
     return path if path.endswith("/v1") else path + "/v1"
 
 
-def start(method: str, parts: SplitResult, path: str, key: str) -> str:
+def start(method: str, parts: SplitResult, path: str, key: str, *, bearer: bool = False) -> str:
     """Return the request line and the headers that never change."""
     lines = [
         f"{method} {path} HTTP/1.1",
@@ -102,7 +102,7 @@ def start(method: str, parts: SplitResult, path: str, key: str) -> str:
         "accept: application/json",
         "accept-encoding: identity",
         *(["content-type: application/json"] if method == "POST" else []),
-        *_key_headers(key),
+        *([f"authorization: Bearer {key}"] if bearer and key else _key_headers(key)),
     ]
     return "".join(f"{line}\r\n" for line in lines)
 

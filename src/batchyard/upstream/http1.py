@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from batchyard.domain.outcome import Held, NotStarted
 from batchyard.domain.result import RequestError
+from batchyard.domain.stream import StreamWatch
 from batchyard.upstream.connection import Connection
 from batchyard.upstream.exchange import CallLimits, Exchanged
-from batchyard.upstream.flow import EventFlow, EventStream
+from batchyard.upstream.flow import EventFlow, EventStream, Watch
 
 READ_BYTES = 128 * 1024
 LONGEST_TICK = 1.0
@@ -60,7 +61,7 @@ class Http1Client:
                 connection.cut()
             raise
 
-    async def stream(self, request: bytes) -> EventStream | Exchanged:
+    async def stream(self, request: bytes, watch: Watch | None = None) -> EventStream | Exchanged:
         """Send the request once; return its events once the head of such an answer came, or what it comes to."""
         assert not self._closed, "a call after close"
         deadline = self._deadline()
@@ -69,7 +70,7 @@ class Http1Client:
             return connection
         flow = EventFlow()
         waiter = connection.send(request, deadline, flow)
-        stream = EventStream(flow, waiter, connection.cut)
+        stream = EventStream(flow, waiter, connection.cut, watch or StreamWatch())
         try:
             began = await stream.begin()
         except asyncio.CancelledError:

@@ -1,0 +1,183 @@
+"""A chat completion as a Message. Servers are not trusted: what is not whole is no answer."""
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from batchyard.domain import complaint
+from batchyard.domain.outcome import Answered, Outcome, Unknown
+from batchyard.domain.result import RequestError
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
+_STOP_REASONS = {
+    "stop": "end_turn",
+    "eos": "end_turn",
+    "length": "max_tokens",
+    "tool_calls": "tool_use",
+    "function_call": "tool_use",
+    "content_filter": "refusal",
+}
+"""finish_reason -> stop_reason. Others, such as an engine's ``abort``, end no answer."""
+
+
+class Function(msgspec.Struct):
+    name: str
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct):
+    function: Function
+    id: str | None = None
+
+
+class Said(msgspec.Struct):
+    """``reasoning_content`` is DeepSeek's, SGLang's, llama.cpp's and older vLLM's name, ``reasoning`` newer vLLM's."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Choice(msgspec.Struct):
+    """``stop_reason`` is vLLM's: the stop sequence that was met."""
+
+    message: Said
+    finish_reason: str
+    stop_reason: str | int | None = None
+
+
+class Cached(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class Usage(msgspec.Struct):
+    prompt_tokens: int
+    completion_tokens: int
+    prompt_tokens_details: Cached | None = None
+
+
+class Completion(msgspec.Struct):
+    choices: list[Choice]
+    usage: Usage
+    model: str = ""
+    id: str = ""
+
+
+_completions = msgspec.json.Decoder(Completion)
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+class NotWhole(Exception):
+    """The answer cannot be one; the message says why, and quotes nothing of it."""
+
+
+def judge_completion(body: bytes, stops: Collection[str], *, batched: bool = True) -> Outcome:
+    """Return the completion as a Message on one line, or what a broken one amounts to."""
+    try:
+        completion = _completions.decode(body)
+        message = message_of(completion, stops, body, batched=batched)
+    except NotWhole as why:
+        return Unknown(RequestError("api_error", f"The upstream's answer {why}."))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
+        said = complaint.read(body)
+        if said.message:  # an error with status 200
+            return Unknown(RequestError("api_error", f"The upstream answered 200 with an error: {said.message}"))
+        flaw = str(wrong) if isinstance(wrong, msgspec.ValidationError) else "not JSON"
+        return Unknown(RequestError("api_error", f"The upstream's answer is no chat completion: {flaw}"))
+    usage = message["usage"]
+    given = usage["input_tokens"] + usage["cache_read_input_tokens"]
+    return Answered(_encode(message), given, usage["output_tokens"])
+
+
+def message_of(completion: Completion, stops: Collection[str], body: bytes, *, batched: bool) -> dict[str, Any]:
+    """Return the Message. Raises ``NotWhole``."""
+    if len(completion.choices) != 1:
+        raise NotWhole(f"has {len(completion.choices)} choices instead of one")
+    [choice] = completion.choices
+    stop_reason, stop_sequence = stop_of(choice.finish_reason, choice.stop_reason, stops)
+    content = _content(choice.message)
+    has_calls = any(block["type"] == "tool_use" for block in content)
+    if stop_reason == "tool_use" and not has_calls:
+        raise NotWhole("ends for tool calls and has none")
+    if has_calls and stop_reason == "end_turn":  # some servers end so after a call that was asked for by name
+        stop_reason = "tool_use"
+    if choice.message.refusal is not None and not choice.message.content:
+        stop_reason = "refusal"
+    return {
+        "id": message_id(completion.id, body),
+        "type": "message",
+        "role": "assistant",
+        "model": completion.model,
+        "content": content,
+        "stop_reason": stop_reason,
+        "stop_sequence": stop_sequence,
+        "usage": usage_of(completion.usage, batched=batched),
+    }
+
+
+def stop_of(finish_reason: str, met: str | int | None, stops: Collection[str]) -> tuple[str, str | None]:
+    """Return stop_reason and stop_sequence."""
+    if finish_reason == "stop" and isinstance(met, str) and met in stops:
+        return "stop_sequence", met
+    if finish_reason not in _STOP_REASONS:
+        raise NotWhole("was ended by the server before it was whole")
+    return _STOP_REASONS[finish_reason], None
+
+
+def usage_of(usage: Usage, *, batched: bool) -> dict[str, Any]:
+    """Return the Message's usage: what was read from a cache is not counted twice."""
+    if min(usage.prompt_tokens, usage.completion_tokens) < 0:
+        raise NotWhole("counts less than no tokens")
+    details = usage.prompt_tokens_details
+    cached = min(max(0, (details.cached_tokens if details else None) or 0), usage.prompt_tokens)
+    return {
+        "input_tokens": usage.prompt_tokens - cached,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": cached,
+        "output_tokens": usage.completion_tokens,
+        "service_tier": "batch" if batched else "standard",
+    }
+
+
+def message_id(foreign: str, body: bytes) -> str:
+    """Return an id of this API's form that follows from the server's own, or from the answer."""
+    return "msg_" + hashlib.sha256(foreign.encode() or body).hexdigest()[:24]
+
+
+def tool_id(foreign: str | None, place: int, salt: str) -> str:
+    """Return the call's id if it may stand in this API; else one that follows from it."""
+    if foreign and _NAME.match(foreign):
+        return foreign
+    return "toolu_" + hashlib.sha256(f"{salt} {place} {foreign}".encode()).hexdigest()[:24]
+
+
+def tool_input(arguments: str | None) -> msgspec.Raw:
+    """Return the arguments of a call, which must be an object."""
+    try:
+        _objects.decode((arguments or "{}").encode())
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        raise NotWhole("has a tool call whose arguments are no JSON object") from None
+    return msgspec.Raw(msgspec.json.format((arguments or "{}").encode(), indent=-1))
+
+
+def _content(said: Said) -> Sequence[dict[str, Any]]:
+    content: list[dict[str, Any]] = []
+    thought = said.reasoning_content or said.reasoning
+    if thought:
+        content.append({"type": "thinking", "thinking": thought, "signature": ""})
+    spoken = said.content or said.refusal
+    if spoken:
+        content.append({"type": "text", "text": spoken, "citations": None})
+    for place, call in enumerate(said.tool_calls or ()):
+        if not call.function.name:
+            raise NotWhole("has a tool call without a name")
+        id_ = tool_id(call.id, place, call.function.name)
+        given = tool_input(call.function.arguments)
+        content.append({"type": "tool_use", "id": id_, "name": call.function.name, "input": given})
+    return content

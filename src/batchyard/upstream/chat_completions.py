@@ -1,0 +1,133 @@
+"""An upstream that speaks chat completions: Messages go out translated, and answers come back as Messages.
+
+The key goes to this URL only. What the dialect cannot carry is refused here, at no cost, and named.
+"""
+
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from batchyard.domain.answer import judge
+from batchyard.domain.catalog import ModelInfo
+from batchyard.domain.outcome import Answered, Outcome, Refused
+from batchyard.domain.result import RequestError
+from batchyard.ports import Call, Stream
+from batchyard.upstream.chat_answer import judge_completion
+from batchyard.upstream.chat_request import Dialect, stop_sequences, translate
+from batchyard.upstream.chat_stream import ChatEvents
+from batchyard.upstream.exchange import Answer, CallLimits, unknown
+from batchyard.upstream.flow import ChatWatch
+from batchyard.upstream.heads import address, api_path, checked_key, checked_url, plain_get, start
+from batchyard.upstream.http1 import Http1Client
+from batchyard.upstream.listing import Listing
+from batchyard.upstream.messages import SHORTEST_SECRET
+
+_NO_COUNTER = Refused(
+    RequestError("not_found_error", "The upstream of this server speaks chat completions: it cannot count tokens.")
+)
+
+
+class ChatUpstream:
+    """Implements ``Upstream``: POST to ``url``/v1/chat/completions; a ``url`` that ends in /v1 is understood.
+
+    Raises ``ValueError``, with a message for the operator, for a URL or a key that cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None = None,
+        limits: CallLimits | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        parts = checked_url(url.rstrip("/").removesuffix("/chat/completions"))
+        key = checked_key(api_key)
+        path = api_path(parts)
+        self._client = Http1Client(address(parts, tls), limits or CallLimits())
+        self._head = start("POST", parts, f"{path}/chat/completions", key, bearer=True).encode()
+        self._dialect = Dialect(is_openai=(parts.hostname or "").endswith("api.openai.com"))
+        self._listing = Listing(self._client, plain_get(parts, f"{path}/models", key), self._judged, now)
+        self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""
+        self._now = now
+
+    async def attempt(self, call: Call) -> Outcome:
+        """Make the call once and say what came of it."""
+        body = translate(call.params, self._dialect)
+        if isinstance(body, RequestError):
+            return Refused(body)
+        answer = await self._client.post(self._request(body))
+        if not isinstance(answer, Answer):
+            return answer
+        return self._outcome(answer, call)
+
+    async def stream(self, call: Call) -> Stream | Outcome:
+        """Make the call once; what does not begin as a stream of events is judged like any answer."""
+        body = translate(call.params, self._dialect, stream=True)
+        if isinstance(body, RequestError):
+            return Refused(body)
+        begun = await self._client.stream(self._request(body), ChatWatch())
+        if isinstance(begun, Answer):
+            outcome = self._outcome(begun, call)
+            whole = isinstance(outcome, Answered)
+            return unknown("gave a whole answer where a stream was asked for") if whole else outcome
+        if isinstance(begun, Outcome):
+            return begun
+        return _ChatStream(begun, ChatEvents(stop_sequences(call.params)))
+
+    async def count(self, call: Call) -> int | Outcome:  # noqa: ARG002 (the port's parameter)
+        """Servers of chat completions have no counter, and a guess would be taken for a count."""
+        return _NO_COUNTER
+
+    async def models(self) -> Sequence[ModelInfo] | Outcome:
+        """Return the upstream's own list, at most a minute old."""
+        return await self._listing.models()
+
+    async def close(self) -> None:
+        """Cut what is in flight and let go of connections. Closing twice is allowed."""
+        await self._client.close()
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return self._client.connections
+
+    def _request(self, body: bytes) -> bytes:
+        return b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body)
+
+    def _outcome(self, answer: Answer, call: Call) -> Outcome:
+        if answer.status != 200:
+            return self._judged(answer)
+        return judge_completion(self._without_key(answer.body), stop_sequences(call.params), batched=call.batched)
+
+    def _judged(self, answer: Answer) -> Outcome:
+        return judge(answer.status, answer.headers, self._without_key(answer.body), self._now())
+
+    def _without_key(self, body: bytes) -> bytes:
+        """A server that repeats what it was sent must not hand our key on to whoever reads the results."""
+        return body.replace(self._secret, b"[key]") if self._secret else body
+
+
+class _ChatStream:
+    """Implements ``Stream``: the upstream's chunks as events of a Message."""
+
+    def __init__(self, inner: Stream, events: ChatEvents) -> None:
+        self._inner, self._events = inner, events
+
+    async def read(self) -> bytes | Outcome:
+        while True:
+            if self._events.outcome is not None:
+                return self._events.outcome
+            part = await self._inner.read()
+            if isinstance(part, Outcome):
+                return part
+            if not part:
+                if told := self._events.feed(b"\n"):  # the last line may lack its end
+                    return told
+                return b"" if self._events.ended else self._events.broken_off()
+            if told := self._events.feed(part):
+                return told
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -1,0 +1,179 @@
+"""A streamed chat completion as the events of a streamed Message, chunk by chunk. Pure: bytes in, bytes out.
+
+data: {"choices": [{"delta": ...}]} ──> message_start, content_block_start, content_block_delta ...
+data: [DONE]                        ──> content_block_stop, message_delta, message_stop
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from batchyard.domain.outcome import Failed, Outcome, Unknown
+from batchyard.domain.result import RequestError
+from batchyard.upstream.chat_answer import NotWhole, Usage, message_id, stop_of, tool_id, tool_input, usage_of
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""A chunk longer than this is made to hurt."""
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(msgspec.Struct):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta
+    finish_reason: str | None = None
+    stop_reason: str | int | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: Usage | None = None
+    model: str = ""
+    id: str = ""
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_chunks = msgspec.json.Decoder(_Chunk)
+_encode = msgspec.json.Encoder().encode
+
+
+class ChatEvents:
+    """Fed with all bytes of the stream in any pieces. ``outcome`` is set once it went wrong; ``ended`` once whole."""
+
+    def __init__(self, stops: Collection[str]) -> None:
+        self._stops = stops
+        self._tail = b""
+        self._out: list[bytes] = []
+        self._begun = False
+        self._block = ""  # the kind of the block that is open, and which call it is
+        self._blocks = 0
+        self._arguments = ""
+        self._finish: tuple[str, str | int | None] | None = None
+        self._usage: Usage | None = None
+        self._has_calls = False
+        self.ended = False
+        self.outcome: Outcome | None = None
+
+    def feed(self, part: bytes) -> bytes:
+        """Return the events that these bytes amount to."""
+        *lines, self._tail = (self._tail + part).split(b"\n")
+        if len(self._tail) > LONGEST_LINE:
+            self._fail("has a chunk that is too long")
+        for line in lines:
+            if self.outcome is None and not self.ended and line.startswith(b"data:"):
+                self._data(line[5:].strip())
+        out, self._out = self._out, []
+        return b"".join(out)
+
+    def broken_off(self) -> Outcome:
+        """Return what a stream that ended now amounts to."""
+        self._fail("ended its stream before the answer was whole")
+        assert self.outcome is not None
+        return self.outcome
+
+    def _data(self, data: bytes) -> None:
+        try:
+            if data == b"[DONE]":
+                self._done()
+                return
+            chunk = _chunks.decode(data)
+            if bytes(chunk.error) not in {b"", b"null"}:
+                self.outcome = Failed(RequestError("api_error", "The upstream told an error in its stream."))
+                return
+            self._chunk(chunk)
+        except NotWhole as why:
+            self._fail(str(why))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._fail("has a chunk that is none of a chat completion")
+
+    def _chunk(self, chunk: _Chunk) -> None:
+        if not self._begun:
+            self._begin(chunk)
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices[:1]:
+            delta = choice.delta
+            if thought := delta.reasoning_content or delta.reasoning:
+                self._say("thinking", {"type": "thinking_delta", "thinking": thought})
+            if spoken := delta.content or delta.refusal:
+                self._say("text", {"type": "text_delta", "text": spoken})
+            for call in delta.tool_calls or ():
+                self._call(call)
+            if choice.finish_reason is not None:
+                self._finish = (choice.finish_reason, choice.stop_reason)
+
+    def _begin(self, chunk: _Chunk) -> None:
+        self._begun = True
+        usage = {"input_tokens": 0, "output_tokens": 0}
+        message = {"id": message_id(chunk.id, b""), "type": "message", "role": "assistant", "model": chunk.model}
+        message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}  # type: ignore[dict-item]
+        self._event("message_start", {"message": message})
+
+    def _say(self, kind: str, delta: dict[str, str]) -> None:
+        if self._block != kind:
+            empty: dict[str, Any] = {"type": "text", "text": ""}
+            if kind == "thinking":
+                empty = {"type": "thinking", "thinking": "", "signature": ""}
+            self._open(kind, empty)
+        self._event("content_block_delta", {"index": self._blocks - 1, "delta": delta})
+
+    def _call(self, call: _Call) -> None:
+        function = call.function or _Function()
+        kind = f"call {call.index}"
+        if self._block != kind:
+            if not function.name:
+                raise NotWhole("has a tool call without a name")
+            self._has_calls = True
+            id_ = tool_id(call.id, call.index, function.name)
+            self._open(kind, {"type": "tool_use", "id": id_, "name": function.name, "input": {}})
+        if function.arguments:
+            self._arguments += function.arguments
+            delta = {"type": "input_json_delta", "partial_json": function.arguments}
+            self._event("content_block_delta", {"index": self._blocks - 1, "delta": delta})
+
+    def _open(self, kind: str, block: dict[str, Any]) -> None:
+        self._close()
+        self._block = kind
+        self._event("content_block_start", {"index": self._blocks, "content_block": block})
+        self._blocks += 1
+
+    def _close(self) -> None:
+        if self._block.startswith("call"):
+            tool_input(self._arguments)
+        if self._block:
+            self._event("content_block_stop", {"index": self._blocks - 1})
+        self._block, self._arguments = "", ""
+
+    def _done(self) -> None:
+        if not self._begun or self._finish is None or self._usage is None:
+            raise NotWhole("ended its stream before the answer was whole")
+        self._close()
+        stop_reason, stop_sequence = stop_of(*self._finish, self._stops)
+        if self._has_calls and stop_reason == "end_turn":
+            stop_reason = "tool_use"
+        delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
+        self._event("message_delta", {"delta": delta, "usage": usage_of(self._usage, batched=False)})
+        self._event("message_stop", {})
+        self.ended = True
+
+    def _event(self, kind: str, members: dict[str, Any]) -> None:
+        self._out.append(b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **members})))
+
+    def _fail(self, why: str) -> None:
+        self.outcome = Unknown(RequestError("api_error", f"The upstream's answer {why}."))

@@ -1,0 +1,97 @@
+"""Chat completions as Messages: stop reasons, tool calls, thinking; and what is no answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from batchyard.domain.outcome import Answered, Unknown
+from batchyard.upstream.chat_answer import judge_completion
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
+
+
+def completion(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish, **more}
+    return json.dumps({"id": "c1", "model": "m", "choices": [choice], "usage": USAGE}).encode()
+
+
+def message(raw: bytes, *stops: str) -> dict[str, Any]:
+    outcome = judge_completion(raw, stops)
+    assert isinstance(outcome, Answered), outcome
+    found: dict[str, Any] = json.loads(outcome.message)
+    return found
+
+
+def call(arguments: str | None, **more: Any) -> dict[str, Any]:
+    return {
+        "content": None,
+        "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": arguments}, **more}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("finish", "met", "reason", "sequence"),
+    [
+        ("stop", None, "end_turn", None),
+        ("stop", "END", "stop_sequence", "END"),
+        ("stop", 128009, "end_turn", None),
+        ("length", None, "max_tokens", None),
+        ("content_filter", None, "refusal", None),
+    ],
+)
+def test_every_end_has_its_stop_reason(finish: str, met: object, reason: str, sequence: str | None) -> None:
+    found = message(completion({"content": "x"}, finish, stop_reason=met), "END")
+
+    assert (found["stop_reason"], found["stop_sequence"]) == (reason, sequence)
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "stop"])
+def test_tool_calls_are_blocks_whatever_the_server_calls_their_end(finish: str) -> None:
+    found = message(completion(call('{"n": 12345678901234567890}'), finish))
+
+    assert found["content"] == [{"type": "tool_use", "id": "call_1", "name": "f", "input": {"n": 12345678901234567890}}]
+    assert found["stop_reason"] == "tool_use"
+
+
+def test_a_call_id_that_this_api_cannot_have_is_replaced_by_one_that_follows_from_it() -> None:
+    [block] = message(completion(call("{}", id="a b")))["content"]
+
+    assert block["id"].startswith("toolu_")
+    assert block == message(completion(call("", id="a b")))["content"][0]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_is_a_thinking_block_ahead_of_the_text(name: str) -> None:
+    found = message(completion({"content": "x", name: "Hm."}))
+
+    assert [block["type"] for block in found["content"]] == ["thinking", "text"]
+    assert found["content"][0]["thinking"] == "Hm."
+
+
+def test_a_refusal_is_its_text_and_its_stop_reason() -> None:
+    found = message(completion({"content": None, "refusal": "I cannot."}))
+
+    assert (found["content"][0]["text"], found["stop_reason"]) == ("I cannot.", "refusal")
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (completion({"content": "x"}, "abort"), "ended by the server"),
+        (completion({"content": "x"}, "tool_calls"), "ends for tool calls and has none"),
+        (completion(call("{")), "arguments are no JSON object"),
+        (completion(call("[1]")), "arguments are no JSON object"),
+        (completion({"content": "x"}).replace(b'"usage"', b'"used"'), "no chat completion"),
+        (completion({"content": 3}), "no chat completion"),
+        (b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}', "has 0 choices"),
+        (b'{"error":{"message":"out of memory"}}', "200 with an error: out of memory"),
+        (b"<html>", "not JSON"),
+        (b"", "not JSON"),
+    ],
+)
+def test_what_is_not_whole_is_no_answer(raw: bytes, why: str) -> None:
+    outcome = judge_completion(raw, ())
+
+    assert isinstance(outcome, Unknown)
+    assert why in outcome.error.message

@@ -1,0 +1,245 @@
+"""Params as chat completions: what is carried, how, and what is refused by its path."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchyard.domain.result import RequestError
+from batchyard.upstream.chat_request import Dialect, stop_sequences, translate
+
+LOCAL, OPENAI = Dialect(), Dialect(is_openai=True)
+SAID = [{"role": "user", "content": "hi"}]
+PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+PNG_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+
+
+def body(dialect: Dialect = LOCAL, **members: Any) -> dict[str, Any]:
+    params = {"model": "m", "max_tokens": 5, "messages": SAID, **members}
+    translated = translate(json.dumps(params).encode(), dialect)
+    assert isinstance(translated, bytes), translated
+    found: dict[str, Any] = json.loads(translated)
+    return found
+
+
+def refused(dialect: Dialect = LOCAL, **members: Any) -> str:
+    params = {"model": "m", "max_tokens": 5, "messages": SAID, **members}
+    translated = translate(json.dumps(params).encode(), dialect)
+    assert isinstance(translated, RequestError), translated
+    assert translated.type == "invalid_request_error"
+    return translated.message
+
+
+def turns(*messages: dict[str, Any]) -> list[dict[str, Any]]:
+    """The chat messages of these turns, with one of the user's at the end."""
+    found: list[dict[str, Any]] = body(messages=[*messages, *SAID])["messages"]
+    assert found.pop() == {"role": "user", "content": "hi"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("members", "carried"),
+    [
+        ({"temperature": 0.1, "top_p": 0.9, "top_k": 4}, {"temperature": 0.1, "top_p": 0.9, "top_k": 4}),
+        ({"stop_sequences": ["a", "b"]}, {"stop": ["a", "b"]}),
+        ({"metadata": {"user_id": "u1"}}, {"user": "u1"}),
+        ({"metadata": None, "cache_control": {"type": "ephemeral"}, "service_tier": "auto"}, {}),
+        ({"service_tier": "standard_only"}, {"service_tier": "default"}),
+        ({"output_config": {"effort": "max"}}, {"reasoning_effort": "high"}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, {"chat_template_kwargs": {"enable_thinking": True}}),
+        ({"thinking": {"type": "disabled"}}, {"chat_template_kwargs": {"enable_thinking": False}}),
+        ({"tool_choice": {"type": "any"}}, {"tool_choice": "required"}),
+        ({"tool_choice": {"type": "none"}}, {"tool_choice": "none"}),
+        (
+            {"tool_choice": {"type": "auto", "disable_parallel_tool_use": True}},
+            {"tool_choice": "auto", "parallel_tool_calls": False},
+        ),
+        (
+            {"tool_choice": {"type": "tool", "name": "f"}},
+            {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+        ),
+        (
+            {"tools": [{"name": "f", "description": "d", "input_schema": {"type": "object"}, "strict": True}]},
+            {
+                "tools": [
+                    {
+                        "type": "function",
+                        "function": {
+                            "name": "f",
+                            "description": "d",
+                            "parameters": {"type": "object"},
+                            "strict": True,
+                        },
+                    }
+                ]
+            },
+        ),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "output", "schema": {"type": "object"}, "strict": True},
+                }
+            },
+        ),
+    ],
+)
+def test_members_are_carried(members: dict[str, Any], carried: dict[str, Any]) -> None:
+    plain = {"model": "m", "max_tokens": 5, "messages": SAID}
+
+    assert body(**members) == plain | carried
+
+
+def test_numbers_and_schemas_keep_their_bytes() -> None:
+    raw = (
+        b'{"model":"m","max_tokens":5,"temperature":0.10,"messages":[{"role":"user","content":"x"}],'
+        b'"tools":[{"name":"f","input_schema":{"b":12345678901234567890123,"a":1e400}}]}'
+    )
+    translated = translate(raw, LOCAL)
+
+    assert isinstance(translated, bytes)
+    assert b'"temperature":0.10' in translated
+    assert b'{"b":12345678901234567890123,"a":1e400}' in translated
+
+
+def test_openai_gets_its_own_names() -> None:
+    sent = body(OPENAI, thinking={"type": "enabled", "budget_tokens": 20_000})
+
+    assert sent["max_completion_tokens"] == 5
+    assert "max_tokens" not in sent
+    assert sent["reasoning_effort"] == "high"
+    assert "chat_template_kwargs" not in sent
+    assert refused(OPENAI, top_k=3) == "top_k: this server's chat completions cannot carry it"
+
+
+def test_a_system_prompt_is_the_first_message() -> None:
+    blocks = [{"type": "text", "text": "one", "cache_control": {"type": "ephemeral"}}, {"type": "text", "text": "two"}]
+
+    assert body(system="be brief")["messages"][0] == {"role": "system", "content": "be brief"}
+    assert body(system=blocks)["messages"][0] == {"role": "system", "content": "one\n\ntwo"}
+    assert turns({"role": "system", "content": "later"}) == [{"role": "system", "content": "later"}]
+
+
+def test_text_images_and_documents_are_parts() -> None:
+    url = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
+    plain = {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}
+    pdf = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}}
+
+    [message] = turns({"role": "user", "content": [{"type": "text", "text": "look"}, PNG, url, plain, pdf]})
+
+    assert message["content"] == [
+        {"type": "text", "text": "look"},
+        PNG_PART,
+        {"type": "image_url", "image_url": {"url": "https://x/y.png"}},
+        {"type": "text", "text": "T"},
+        {"type": "text", "text": "D"},
+        {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,JVBE"}},
+    ]
+
+
+def test_tool_calls_and_their_results_are_messages_of_their_own() -> None:
+    said = [
+        {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+        {"type": "text", "text": "Let me see."},
+        {"type": "tool_use", "id": "t1", "name": "f", "input": {"n": 1}},
+        {"type": "tool_use", "id": "t2", "name": "g", "input": {}},
+    ]
+    results = [
+        {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "one"}, PNG]},
+        {"type": "tool_result", "tool_use_id": "t2", "content": "broken", "is_error": True},
+        {"type": "text", "text": "go on"},
+    ]
+
+    assert turns({"role": "assistant", "content": said}, {"role": "user", "content": results}) == [
+        {
+            "role": "assistant",
+            "content": "Let me see.",
+            "tool_calls": [
+                {"id": "t1", "type": "function", "function": {"name": "f", "arguments": '{"n": 1}'}},
+                {"id": "t2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+            ],
+            "reasoning_content": "Hm.",
+        },
+        {"role": "tool", "tool_call_id": "t1", "content": "one"},
+        {"role": "tool", "tool_call_id": "t2", "content": "Error: broken"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "Returned by tool call t1:"},
+                PNG_PART,
+                {"type": "text", "text": "go on"},
+            ],
+        },
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ({"mcp_servers": []}, "mcp_servers: chat completions cannot carry this"),
+        ({"container": "c"}, "container: chat completions cannot carry this"),
+        (
+            {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+            "tools.0.type: web_search_20250305 is",
+        ),
+        ({"tools": [{"name": "f", "input_examples": []}]}, "tools.0.input_examples: chat completions cannot"),
+        ({"tool_choice": {"type": "maybe"}}, "tool_choice.type: chat completions cannot carry maybe"),
+        ({"messages": [*SAID, {"role": "assistant", "content": "{"}]}, "messages.1: chat completions cannot go on"),
+        ({"messages": [{"role": "user", "content": [{"type": "search_result"}]}]}, "messages.0.content.0.type: chat"),
+        (
+            {"messages": [{"role": "user", "content": [{**PNG, "source": {"type": "file", "file_id": "f"}}]}]},
+            "messages.0.content.0.source.type: chat completions cannot carry a source of type file",
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {
+                                "type": "document",
+                                "citations": {"enabled": True},
+                                "source": {"type": "text", "media_type": "text/plain", "data": "D"},
+                            }
+                        ],
+                    }
+                ]
+            },
+            "messages.0.content.0.citations: chat completions cannot cite documents",
+        ),
+        ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role: Input should be"),
+        ({"messages": "x"}, "messages: Input should be of another type"),
+        ({"max_tokens": None}, "max_tokens: Field required"),
+        ({"system": 3}, "system: Input should be of another type"),
+        ({"output_config": {"format": {"type": "grammar"}}}, "output_config.format.type: chat completions cannot"),
+        ({"thinking": {"type": "between_tools"}}, "thinking.type: chat completions cannot carry between_tools"),
+    ],
+)
+def test_what_cannot_be_carried_is_named(members: dict[str, Any], told: str) -> None:
+    assert refused(**members).startswith(told)
+
+
+def test_stop_sequences_are_remembered_for_the_answer() -> None:
+    assert stop_sequences(b'{"stop_sequences":["a","b"]}') == {"a", "b"}
+    assert stop_sequences(b"{}") == frozenset()
+
+
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
+def test_no_bytes_are_too_odd(raw: bytes) -> None:
+    assert isinstance(translate(raw, LOCAL), bytes | RequestError)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "text", "source"]), inner),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["model", "messages", "system", "tools", "thinking", "metadata"]), json_values))
+def test_no_members_are_too_odd(members: dict[str, Any]) -> None:
+    assert isinstance(translate(json.dumps({"max_tokens": 1} | members).encode(), OPENAI), bytes | RequestError)
