@@ -77,6 +77,7 @@ class Metrics:
         self._seconds = 0.0
         self._tokens = [0, 0]
         self._calls: Counter[str] = Counter()
+        self._canaries: Counter[str] = Counter()
         self._batches: Counter[str] = Counter()
         self._taken = 0
         self._results: Counter[str] = Counter()
@@ -99,6 +100,8 @@ class Metrics:
                 self._tokens[1] += event.output_tokens
             case events.CallFinished(outcome=outcome):
                 self._calls[outcome] += 1
+            case events.CanaryFinished(outcome=outcome):
+                self._canaries[outcome] += 1
             case events.BatchCreated(requests=requests):
                 self._batches["created"] += 1
                 self._taken += requests
@@ -120,6 +123,9 @@ class Metrics:
         tokens = {"input": self._tokens[0], "output": self._tokens[1]}
         yield _counter("batchyard_tokens", "Tokens by the upstream's count.", "direction", tokens)
         yield _counter("batchyard_calls", "Interactive calls that ended.", "outcome", self._calls)
+        yield _counter(
+            "batchyard_canaries", "Small calls of our own to lanes that were held.", "outcome", self._canaries
+        )
         yield _counter("batchyard_batches", "Batches by what happened.", "event", self._batches)
         yield CounterMetricFamily("batchyard_requests_taken", "Requests taken in.", self._taken)
         yield _counter("batchyard_requests", "Requests of ended batches.", "result", self._results)

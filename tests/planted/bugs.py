@@ -174,6 +174,30 @@ LANES = [
     ),
 ]
 
+LANES += [
+    Bug(
+        "requests of batches are spent on finding out whether a server is well",
+        "dispatch/slots.py",
+        "        self._canary = canary\n",
+        "        self._canary = False\n",
+        LANE,
+    ),
+    Bug(
+        "canaries fly to lanes that nobody wants",
+        "dispatch/slots.py",
+        "        self._wanted = False\n        return True\n",
+        "        return True\n",
+        LANE,
+    ),
+    Bug(
+        "a call that waits does not have its lane looked at",
+        "dispatch/interactive.py",
+        "        self._slots.server.freed()  # a lane",
+        "        # a lane",
+        LANE,
+    ),
+]
+
 CHAT = [
     Bug(
         "chat: an engine's abort passes for an end",

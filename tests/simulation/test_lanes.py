@@ -7,7 +7,7 @@ import pytest
 
 from batchyard.dispatch.lanes import Lanes, Place
 from batchyard.domain.events import LaneHeld
-from batchyard.domain.outcome import Held
+from batchyard.domain.outcome import Answered, Failed, Held, NotStarted
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
 from batchyard.ports import Call
@@ -15,6 +15,7 @@ from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, Step, always, answered
 from tests.simulation.world import World
 
+BROKEN = Failed(RequestError("api_error", "down"))
 DENIED = Held(RequestError("authentication_error", "wrong key"))
 
 
@@ -131,6 +132,67 @@ def test_a_held_lane_does_not_hold_its_neighbour() -> None:
 
         assert (await here.kept.get("w", batch.id)).counts.succeeded == 40
         assert good.most_in_flight == 4
+        await here.kill()
+
+    run_virtual(main(), limit=100)
+
+
+def test_an_outage_of_hours_costs_each_request_one_attempt_at_most() -> None:
+    async def main() -> None:
+        down = ScriptedUpstream(lambda _n, call: (0.2, answered() if here.clock.monotonic() > 20_000 else BROKEN))
+        here = Yard([Place("one", down, 16)], [Route(("*",), (Target("one"),))])
+        await here.start()
+        batch = await here.create(200, models=["m"])
+        await here.ended(batch)
+
+        canaries = [seen for seen in down.calls if b'"ping"' in seen.call.params]
+        first_failures = len(down.calls) - len(canaries) - 200
+        assert await here.kinds(batch) == ["succeeded"] * 200
+        assert first_failures <= 2 * 16
+        assert 20_000 / 30 * 0.9 < len(canaries) < 20_000 / 30 * 1.1 + 20
+        assert {seen.call.params for seen in canaries} == {canaries[0].call.params}
+        await here.kill()
+
+    run_virtual(main(), limit=40_000)
+
+
+def test_a_lane_that_nobody_wants_is_left_alone() -> None:
+    async def main() -> None:
+        down = ScriptedUpstream(always(DENIED, seconds=0.1))
+        here = Yard(places(one=down), [Route(("*",), (Target("one"),))])
+        await here.start()
+        batch = await here.create(4, models=["m"])
+        await asyncio.sleep(5)
+        await here.kept.cancel("w", batch.id, here.clock.now())
+        here.wake()
+        await asyncio.sleep(100)
+        calls = len(down.calls)
+        await asyncio.sleep(10_000)
+
+        assert len(down.calls) == calls
+        await here.kill()
+
+    run_virtual(main(), limit=20_000)
+
+
+def test_a_call_that_waits_has_the_lane_looked_at() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(lambda number, _call: (0.1, DENIED if number < 2 else answered()))
+        here = Yard([Place("one", upstream, 2)], [Route(("*",), (Target("one"),))])
+        await here.start()
+        assert here.dispatcher is not None
+        call = Call(b'{"model": "m"}', "2023-06-01", batched=False)
+        assert isinstance(await here.dispatcher.calls.attempt(call), Held)
+        await asyncio.sleep(1.5)
+        began = here.clock.monotonic()
+
+        first, second = await asyncio.gather(*(here.dispatcher.calls.attempt(call) for _ in range(2)))
+
+        assert isinstance(first, NotStarted)
+        assert isinstance(second, NotStarted)  # the canary was refused as well
+        assert here.clock.monotonic() - began < 1
+        await asyncio.sleep(3)
+        assert isinstance(await here.dispatcher.calls.attempt(call), Answered)
         await here.kill()
 
     run_virtual(main(), limit=100)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
+from batchyard.dispatch.canary import Canaries
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
@@ -67,6 +68,7 @@ class Dispatcher:
         self._wake = asyncio.Event()
         lanes.when_freed(self._wake.set)
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed)
+        self._canaries = Canaries(lanes, clock, emit, self._wake.set)
         self.calls = RoutedCalls(lanes)
         self._settled: list[tuple[Attempt, Settlement]] = []
         self._draining = False
@@ -79,7 +81,8 @@ class Dispatcher:
             await self._turns()
         finally:
             beats.cancel()
-            await asyncio.gather(beats, self._attempts.abandon(), return_exceptions=True)
+            ends = (beats, self._attempts.abandon(), self._canaries.abandon())
+            await asyncio.gather(*ends, return_exceptions=True)
 
     def wake(self) -> None:
         """Look at the backlog again: a batch came, or was canceled."""
@@ -127,6 +130,7 @@ class Dispatcher:
             began = self._clock.monotonic()
             settled = self._next_settled()
             picked = await self._picks()
+            self._canaries.look()
             if settled or picked:
                 turn = await self._turn([settlement for _, settlement in settled], picked)
                 for attempt, settlement in settled:

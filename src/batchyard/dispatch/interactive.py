@@ -100,6 +100,7 @@ class Interactive:
         waiter: asyncio.Future[NotStarted | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._slots.server.waiting[self.admit] = None
+        self._slots.server.freed()  # a lane that nobody knows to be well is to be looked at
         try:
             await asyncio.wait((waiter,), timeout=LONGEST_WAIT)
         except asyncio.CancelledError:

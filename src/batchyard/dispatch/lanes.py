@@ -40,12 +40,13 @@ class Place:
 
 
 class Lane:
-    """One upstream and model."""
+    """One upstream and model; ``model`` is what the upstream calls it, nothing where many share the lane."""
 
-    def __init__(self, name: str, place: Place, server: Server, clock: Clock, emit: Emit) -> None:
+    def __init__(self, name: str, place: Place, server: Server, clock: Clock, emit: Emit, *, model: str = "") -> None:
         self.name = name
+        self.model = model
         self.upstream = place.upstream
-        self.slots = Slots(server)
+        self.slots = Slots(server, canary=bool(model))
         self._names = place.names
         self.calls = Interactive(name, self.upstream, self.slots, clock, emit)
 
@@ -176,7 +177,8 @@ class Lanes:
             key = OTHERS
         if key not in lanes:
             name = f"{upstream}/{key}" if key else upstream
-            lanes[key] = Lane(name, place, self._servers[upstream], self._clock, self._emit)
+            asked = "" if key == OTHERS else key
+            lanes[key] = Lane(name, place, self._servers[upstream], self._clock, self._emit, model=asked)
             if self._draining:
                 lanes[key].calls.drain()
         return lanes[key]

@@ -22,7 +22,7 @@ class Server:
         self.waiting: dict[Callable[[], None], None] = {}
         """What lets calls in that wait for a slot of any lane here; to be asked whenever a slot is free."""
         self.freed: Callable[[], None] = lambda: None
-        """Told when a call leaves its slot to whoever comes next."""
+        """Told when a call leaves its slot to whoever comes next, or begins to wait for one."""
 
     def share(self, owners: int) -> None:
         """Take our part of the limit, of so many owners."""
@@ -35,10 +35,15 @@ class Server:
 
 
 class Slots:
-    """The slots of one lane. ``now`` is monotonic seconds."""
+    """The slots of one lane. ``now`` is monotonic seconds.
 
-    def __init__(self, server: Server) -> None:
+    With ``canary`` a lane that was held has no slot for anybody until a small call of our own came back well.
+    """
+
+    def __init__(self, server: Server, *, canary: bool = False) -> None:
         self.server = server
+        self._canary = canary
+        self._wanted = False
         self.limiter = Limiter(server.ceiling)
         self.running = 0
         self.settled = 0
@@ -48,6 +53,9 @@ class Slots:
         """Return how many attempts may be picked now."""
         server = self.server
         self.limiter.ceiling = server.ceiling
+        if self._canary and self.limiter.is_probing:
+            self._wanted = True
+            return 0
         left = server.ceiling - server.running - server.settled - server.calls
         return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
 
@@ -55,8 +63,18 @@ class Slots:
         """Return how many calls may begin now."""
         server = self.server
         self.limiter.ceiling = server.ceiling
+        if self._canary and self.limiter.is_probing:
+            self._wanted = True
+            return 0
         left = server.ceiling - server.running - server.calls
         return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+
+    def takes_canary(self, now: float) -> bool:
+        """Whether a canary should go now: the hold is over, and somebody has asked for a slot since. Asks once."""
+        if not (self._wanted and self.limiter.is_probing) or self.limiter.resumes_at(now) is not None:
+            return False
+        self._wanted = False
+        return True
 
     def pick(self) -> None:
         """An attempt takes a slot."""

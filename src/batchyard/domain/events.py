@@ -74,6 +74,15 @@ class CallFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryFinished:
+    """A small call of our own that tried a lane which was held; ``outcome`` is the outcome's name."""
+
+    lane: str
+    outcome: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class SettlementRefused:
     """A settlement named a lease that is no longer held: somebody else owns the request now."""
 
@@ -140,6 +149,7 @@ Event = (
     | BatchArchived
     | AttemptFinished
     | CallFinished
+    | CanaryFinished
     | SettlementRefused
     | LeasesReclaimed
     | LaneHeld

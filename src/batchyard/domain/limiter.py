@@ -41,6 +41,11 @@ class Limiter:
         self._refused = 0
 
     @property
+    def is_probing(self) -> bool:
+        """Whether the lane was held, and nothing has gone well since."""
+        return self._probing
+
+    @property
     def limit(self) -> int:
         """Attempts that may be in flight when the lane is not held."""
         return 1 if self._probing else max(1, min(self.ceiling, int(self._limit)))
