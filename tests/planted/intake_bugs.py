@@ -145,4 +145,18 @@ INTAKE = [
         "pass",
         TESTS,
     ),
+    Bug(
+        "a mark at the very end keeps a request out of its group",
+        "intake/prefix.py",
+        "enumerate(blocks[:-1])",
+        "enumerate(blocks)",
+        "tests/unit/test_intake_prefix.py",
+    ),
+    Bug(
+        "every beginning counts as one of its own",
+        "intake/prefix.py",
+        "    if not shared and len(params.tools) + len(params.system) < LONG and",
+        "    if False and",
+        "tests/unit/test_intake_prefix.py",
+    ),
 ]

@@ -49,14 +49,15 @@ class Drafts:
         models: Sequence[str],
         *,
         first: int,
+        prefixes: Sequence[int] | None = None,
     ) -> None:
-        """Append many without a prefix, whose params lie one behind another from byte ``first`` on."""
+        """Append many, whose params lie one behind another from byte ``first`` on."""
         indexes = {model: self._index(model) for model in dict.fromkeys(models)}
         self.custom_ids.extend(custom_ids)
         self.offsets.extend(accumulate(lengths[:-1], initial=first))
         self.lengths.extend(lengths)
         self.crcs.extend(crcs)
-        self.prefixes.extend(repeat(0, len(custom_ids)))
+        self.prefixes.extend(prefixes or repeat(0, len(custom_ids)))
         self.models.extend(map(indexes.__getitem__, models))
 
     def _index(self, model: str) -> int:

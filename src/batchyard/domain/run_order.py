@@ -16,9 +16,11 @@ ALONE = 0
 
 
 def only_model(drafts: Drafts) -> int | None:
-    """Return the model index of a batch whose requests run as they stand: one model, no shared beginnings."""
-    first = drafts.models[0] if len(drafts) else 0
-    is_plain = drafts.models.count(first) == len(drafts) and drafts.prefixes.count(ALONE) == len(drafts)
+    """Return the model index of a batch whose requests run as they stand: one model, and one beginning or none."""
+    if not len(drafts):
+        return 0
+    first, prefix = drafts.models[0], drafts.prefixes[0]
+    is_plain = drafts.models.count(first) == drafts.prefixes.count(prefix) == len(drafts)
     return first if is_plain else None
 
 

@@ -187,7 +187,12 @@ class Intake:
         self._custom_ids.update(judged.custom_ids)
         lengths = list(map(len, judged.params))
         self.drafts.extend(
-            judged.custom_ids, lengths, map(zlib.crc32, judged.params), judged.models, first=self._offset
+            judged.custom_ids,
+            lengths,
+            map(zlib.crc32, judged.params),
+            judged.models,
+            first=self._offset,
+            prefixes=judged.prefixes,
         )
         self._offset += sum(lengths)
         self._pieces.append(b"".join(judged.params))

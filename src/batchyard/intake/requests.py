@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from batchyard.domain.errors import InvalidRequest
+from batchyard.intake.prefix import MARK, Beginning, prefix
 from batchyard.intake.scan import nesting
 
 DEEPEST = 500
@@ -32,17 +33,13 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     params: msgspec.Raw
 
 
-class _Params(msgspec.Struct):
-    model: object = ""
-
-
-class _Modelled(msgspec.Struct):
-    params: _Params
+class _Begun(msgspec.Struct, gc=False):
+    params: Beginning
 
 
 _requests = msgspec.json.Decoder(list[_Request])
-_models = msgspec.json.Decoder(list[_Modelled])
-_model = msgspec.json.Decoder(_Params)
+_several_begun = msgspec.json.Decoder(list[_Begun])
+_begun = msgspec.json.Decoder(Beginning)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _anything = msgspec.json.Decoder(msgspec.Raw)
@@ -58,6 +55,7 @@ class Judged:
     custom_ids: Sequence[str]
     params: Sequence[msgspec.Raw]
     models: Sequence[str]
+    prefixes: Sequence[int]
 
 
 def several(window: bytes) -> Judged | None:
@@ -65,14 +63,16 @@ def several(window: bytes) -> Judged | None:
     try:
         _check_utf8(window)
         requests = _requests.decode(window)
-        models = [_name(request.params.model) for request in _models.decode(window)]
+        begun = [request.params for request in _several_begun.decode(window)]
     except _REFUSALS:
         return None
     custom_ids = [request.custom_id for request in requests]
     params = [request.params for request in requests]
     if not requests or not _ALLOWED.fullmatch("".join(custom_ids)) or _is_too_deep(window, params):
         return None
-    return Judged(custom_ids, params, models)
+    marked = MARK in window
+    prefixes = [prefix(each, marked=marked) for each in begun]
+    return Judged(custom_ids, params, [_name(each.model) for each in begun], prefixes)
 
 
 def one(index: int, request: bytes, position: int) -> Judged:
@@ -91,7 +91,8 @@ def one(index: int, request: bytes, position: int) -> Judged:
         raise InvalidRequest(f"requests.{index}.params: Input should be a valid dictionary")
     for key in members:
         raise InvalidRequest(f"requests.{index}.{shown(key)}: Extra inputs are not permitted")
-    return Judged([custom_id], [params], [_model_of(params)])
+    begun = _beginning(params)
+    return Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=MARK in bytes(params))])
 
 
 def check_json(value: bytes, position: int) -> None:
@@ -157,11 +158,11 @@ def _custom_id(value: bytes, path: str) -> str:
     return custom_id
 
 
-def _model_of(params: msgspec.Raw) -> str:
+def _beginning(params: msgspec.Raw) -> Beginning:
     try:
-        return _name(_model.decode(params).model)
+        return _begun.decode(params)
     except _REFUSALS:  # a number too large for Python is no name, and the params are judged later
-        return ""
+        return Beginning()
 
 
 def _name(model: object) -> str:

@@ -1,0 +1,66 @@
+"""What requests begin with, as a number: the same number means the same tools, system prompt and first messages.
+
+A model server keeps what prompts began with, and reads it again for less. The numbers only order a batch: two
+beginnings with the same number by chance cost nothing but a cache hit.
+"""
+
+import zlib
+
+import msgspec
+
+LONG = 1024
+"""Bytes of tools and system from which they are worth keeping though nothing marks them: some 250 tokens. Servers
+with caches of their own (vLLM, SGLang, llama.cpp) need no marks."""
+MARK = b'"cache_control"'
+
+_Raws = list[msgspec.Raw]
+_lists = msgspec.json.Decoder(_Raws)
+
+
+class Beginning(msgspec.Struct, gc=False):
+    """The members of params that a prompt is made of, in the order in which a server reads them: tools first."""
+
+    model: object = ""
+    tools: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+
+
+class _Turn(msgspec.Struct, gc=False):
+    content: msgspec.Raw = msgspec.Raw()
+
+
+_turns = msgspec.json.Decoder(_Turn)
+
+
+def prefix(params: Beginning, *, marked: bool) -> int:
+    """Return the number of what these params begin with, 0 if that is too short to matter.
+
+    ``marked``: a mark for a cache may be among them. Where the last of these is at the very end, what is before it
+    was meant for the next turn of the same talk, not for other requests: it does not count.
+    """
+    shared = _marked_messages(params.messages) if marked and MARK in bytes(params.messages) else b""
+    if not shared and len(params.tools) + len(params.system) < LONG and not (marked and _has_mark(params)):
+        return 0
+    return zlib.crc32(shared, zlib.crc32(params.system, zlib.crc32(params.tools))) or 1
+
+
+def _has_mark(params: Beginning) -> bool:
+    return MARK in bytes(params.tools) or MARK in bytes(params.system)
+
+
+def _marked_messages(messages: msgspec.Raw) -> bytes:
+    """Return the leading messages, up to the block with the last mark that something follows."""
+    try:
+        blocks = [block for turn in _lists.decode(messages) for block in _blocks(turn)]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return b""  # whatever it is, it is judged later
+    marks = [place for place, block in enumerate(blocks[:-1]) if MARK in block]
+    return b"".join(blocks[: marks[-1] + 1]) if marks else b""
+
+
+def _blocks(turn: msgspec.Raw) -> list[bytes]:
+    content = _turns.decode(turn).content
+    if bytes(content)[:1] != b"[":
+        return [bytes(turn)]
+    return [bytes(block) for block in _lists.decode(content)]
