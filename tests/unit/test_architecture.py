@@ -39,7 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "config",
         "assembly",
     },
-    "cli": {"app", "client", "config", "declared", "cli"},
+    "trial": {"domain", "ports", "dispatch", "config", "upstream_tables", "assembly"},
+    "cli": {"app", "trial", "client", "config", "declared", "cli"},
 }
 """Layer -> the layers it may import. An adapter's package may import itself, another adapter's never."""
 

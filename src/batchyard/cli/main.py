@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, keys, run, serve
+from batchyard.cli import batches, keys, run, serve, upstreams
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -41,6 +41,8 @@ program = typer.Typer(
 )
 key_commands = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
+upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_mode=None, no_args_is_help=True)
+
 program.command("serve")(serve.serve)
 program.command("run")(run.run)
 program.command("create")(batches.create)
@@ -54,6 +56,9 @@ key_commands.command("create")(keys.create)
 key_commands.command("list")(keys.list_)
 key_commands.command("revoke")(keys.revoke)
 program.add_typer(key_commands, name="keys")
+upstream_commands.command("list")(upstreams.list_)
+upstream_commands.command("test")(upstreams.try_out)
+program.add_typer(upstream_commands, name="upstreams")
 
 
 def _print_version(wanted: bool) -> None:
