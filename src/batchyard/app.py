@@ -147,6 +147,7 @@ class App:
     def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
         return build_api(
             batches=self._store,
+            upkeep=self._store,
             blobs=self._blobs,
             calls=self._dispatcher.calls,
             keys=keys,

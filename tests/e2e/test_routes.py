@@ -1,6 +1,8 @@
 """Several model servers behind one server, as processes and sockets: each model goes where its route leads."""
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -72,3 +74,18 @@ to = ["two"]
         assert sum(one.calls.values()) == sum(two.calls.values()) == 10
         assert {json.loads(body)["model"] for body in one.calls} == {"qwen3"}
         assert {json.loads(body)["model"] for body in two.calls} == {"llama3"}
+
+
+def test_the_ledger_can_be_shown_from_the_command_line(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data") as server:
+        batch = server.create(3)
+        while server.call("GET", f"/v1/messages/batches/{batch['id']}")["processing_status"] != "ended":
+            time.sleep(0.05)
+        command = [sys.executable, "-m", "batchyard", "show", batch["id"], "--attempts", "--base-url", server.url]
+        people = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+        pipes = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=60, check=True).stdout
+
+    assert [line for line in people.splitlines() if not line.startswith(" ")] == [
+        f"r{number}  succeeded  1 attempts" for number in range(3)
+    ]
+    assert [json.loads(line)["custom_id"] for line in pipes.splitlines()] == ["r0", "r1", "r2"]

@@ -106,9 +106,9 @@ DISPATCH = [
     ),
     Bug(
         "possible duplicates are not marked",
-        "dispatch/sealer.py",
-        '"possible_duplicate": final.paid > 1 or final.deaths > 0,',
-        '"possible_duplicate": final.paid > 1,',
+        "domain/ledger.py",
+        '"possible_duplicate": paid > 0,',
+        '"possible_duplicate": paid > 1,',
         SAFETY,
     ),
     Bug(

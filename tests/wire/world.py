@@ -159,6 +159,7 @@ class World:
     def app(self) -> ASGIApp:
         return build_api(
             batches=self.batches_seen_as or self.store,
+            upkeep=self.store,
             blobs=self.blobs_seen_as or self.blobs,
             calls=self.calls,
             keys=self.keys,

@@ -88,15 +88,41 @@ def list_(
     return 0
 
 
-def show(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
-    """Show one batch.
+def show(
+    batch: BatchId,
+    attempts: Annotated[
+        bool, typer.Option("--attempts", help="Show what was tried for each request. Batchyard's servers alone know.")
+    ] = False,
+    base_url: BaseUrl = DEFAULT_URL,
+    api_key: ApiKey = None,
+    json: AsJson = False,
+) -> int:
+    """Show one batch, or with --attempts its ledger: each request's attempts, and which may have been billed twice.
 
     \b
     Example:
       $ batchyard show msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+      $ batchyard show msgbatch_01NvtRm9PRkXkYGbXZV3sW4q --attempts --json
     """
     url, key = server(base_url, api_key)
+    if attempts:
+        return _call(url, key, lambda api: _show_attempts(api, batch, json=json))
     return _print(_call(url, key, lambda api: api.retrieve(batch)), json=json)
+
+
+async def _show_attempts(api: "Api", batch: str, *, json: bool) -> int:
+    import msgspec
+
+    async for line in api.attempts(batch):
+        if json:
+            put(line)
+            continue
+        request = msgspec.json.decode(line)
+        mark = "  possibly billed twice" if request["possible_duplicate"] else ""
+        put(f"{request['custom_id']}  {request['result']}  {request['attempts']} attempts{mark}".encode())
+        for outcome, began, ended, reason in request["traces"]:
+            put(f"    {began} to {ended}  {outcome}{': ' if reason else ''}{reason}".encode())
+    return 0
 
 
 def watch(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:

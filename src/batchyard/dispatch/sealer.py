@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from batchyard.domain.batch import Batch, Counts, Sealed
+from batchyard.domain.ledger import ledger_line
 from batchyard.domain.result import Result, kind
 from batchyard.ports import Blobs, BlobWriter, Clock, Final, Upkeep
 
@@ -75,19 +76,5 @@ async def _write(
 
 
 def _ledger_line(final: Final) -> bytes:
-    """One JSON line: what was tried for a request, and whether more than one attempt may have been billed."""
-    return (
-        _encode(
-            {
-                "seq": final.seq,
-                "custom_id": final.custom_id,
-                "result": kind(final.result),
-                "attempts": final.attempts,
-                "paid": final.paid,
-                "possible_duplicate": final.paid > 1 or final.deaths > 0,
-                "deaths": final.deaths,
-                "traces": [(trace.outcome, trace.started_at, trace.ended_at, trace.reason) for trace in final.traces],
-            }
-        )
-        + b"\n"
-    )
+    numbers = {"attempts": final.attempts, "paid": final.paid, "deaths": final.deaths}
+    return ledger_line(final.seq, final.custom_id, kind(final.result), final.traces, **numbers)

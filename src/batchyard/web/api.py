@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
 from batchyard.domain.events import BugFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Upkeep
 from batchyard.web import auth
 from batchyard.web.batches import BatchCalls
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
+from batchyard.web.ledger import Ledgers
 from batchyard.web.messages import Messages
 from batchyard.web.models import Models
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
@@ -31,6 +32,7 @@ from batchyard.web.settings import WebSettings
 def build_api(
     *,
     batches: Batches,
+    upkeep: Upkeep,
     blobs: Blobs,
     calls: Calls,
     keys: Keys,
@@ -55,6 +57,7 @@ def build_api(
         BatchCalls(batches, blobs, clock, emit),
         Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready),
         Results(batches, blobs, emit, settings),
+        Ledgers(batches, upkeep, blobs, emit, settings),
         Messages(calls, settings.max_request_bytes),
         Models(calls),
         overlay,
@@ -72,6 +75,7 @@ class Api:
     batches: BatchCalls
     creates: Creates
     results: Results
+    ledgers: Ledgers
     messages: Messages
     models: Models
     overlay: Overlay
@@ -123,14 +127,29 @@ class Api:
         match segments:
             case ["v1", "messages", "batches", *rest]:
                 return self._batch_methods(rest)
+            case ["batchyard", "v1", *rest]:
+                return self._extensions(rest)
             case ["v1", "messages"]:
                 return {"POST": self.messages.create}
             case ["v1", "messages", "count_tokens"]:
                 return {"POST": self.messages.count}
-            case ["v1", "models"]:
+            case ["v1", "models", *rest]:
+                return self._model_methods(rest)
+        return None
+
+    def _model_methods(self, segments: list[str]) -> Methods | None:
+        match segments:
+            case []:
                 return {"GET": self.models.page}
-            case ["v1", "models", name] if name:
+            case [name] if name:
                 return {"GET": lambda call: self.models.retrieve(call, name)}
+        return None
+
+    def _extensions(self, segments: list[str]) -> Methods | None:
+        """Paths of our own, beside the wire."""
+        match segments:
+            case ["batches", batch_id, "attempts"] if batch_id:
+                return {"GET": lambda call: self.ledgers.attempts(call, batch_id)}
         return None
 
     def _batch_methods(self, segments: list[str]) -> Methods | None:

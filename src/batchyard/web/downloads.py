@@ -1,4 +1,4 @@
-"""A results file on its way to a client: whole, or cut.
+"""A sealed file on its way to a client: whole, or cut.
 
 With its ``Content-Length`` unmet, a client cannot take a cut download for the whole. It is cut when its batch is
 deleted or archived meanwhile, and when bytes are not what was written.
@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from batchyard import wire
-from batchyard.domain.batch import Batch, Sealed
+from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound, StoreUnavailable
 from batchyard.domain.events import DamageFound, Emit
 from batchyard.ports import Batches, BlobReader, Damaged
@@ -33,7 +33,8 @@ class Download:
     emit: Emit
     settings: WebSettings
     batch: Batch
-    sealed: Sealed
+    blob: str
+    size: int
     reader: BlobReader
     chunk: bytes
     span: Span | None
@@ -41,10 +42,10 @@ class Download:
 
     async def send(self, call: ApiCall) -> None:
         try:
-            span = self.span or Span(0, self.sealed.size)
+            span = self.span or Span(0, self.size)
             headers = self.headers
             if self.span:
-                headers = (*headers, ("content-range", f"bytes {span.first}-{span.end - 1}/{self.sealed.size}"))
+                headers = (*headers, ("content-range", f"bytes {span.first}-{span.end - 1}/{self.size}"))
             await call.start(206 if self.span else 200, wire.JSONL, span.end - span.first, headers)
             await self._pump_while_there(call, span)
         finally:
@@ -71,7 +72,7 @@ class Download:
             try:
                 chunk = await self.reader.read(sent, min(self.settings.read_bytes, span.end - sent))
             except Damaged as damage:
-                self.emit(DamageFound(self.sealed.results, str(damage)))
+                self.emit(DamageFound(self.blob, str(damage)))
                 raise Cut from damage
             except StoreUnavailable as error:
                 raise Cut from error

@@ -58,7 +58,8 @@ class Results:
             if isinstance(error, Damaged):
                 self._report(batch, sealed, error)
             raise
-        return Download(self._batches, self._emit, self._settings, batch, sealed, reader, chunk, span, headers)
+        shown = (sealed.results, sealed.size)
+        return Download(self._batches, self._emit, self._settings, batch, *shown, reader, chunk, span, headers)
 
     def _report(self, batch: Batch, sealed: Sealed, damage: Damaged) -> NoReturn:
         self._emit(DamageFound(sealed.results, str(damage)))
