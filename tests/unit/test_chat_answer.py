@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchyard.domain.outcome import Answered, Unknown
-from batchyard.upstream.chat_answer import judge_completion
+from batchyard.upstream.chat_answer import Asked, judge_completion
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
 
@@ -17,7 +17,7 @@ def completion(message: dict[str, Any], finish: str = "stop", **more: Any) -> by
 
 
 def message(raw: bytes, *stops: str) -> dict[str, Any]:
-    outcome = judge_completion(raw, stops)
+    outcome = judge_completion(raw, Asked("asked", frozenset(stops)))
     assert isinstance(outcome, Answered), outcome
     found: dict[str, Any] = json.loads(outcome.message)
     return found
@@ -28,6 +28,10 @@ def call(arguments: str | None, **more: Any) -> dict[str, Any]:
         "content": None,
         "tool_calls": [{"id": "call_1", "function": {"name": "f", "arguments": arguments}, **more}],
     }
+
+
+def two_calls(*ids: str) -> dict[str, Any]:
+    return {"tool_calls": [{"id": id_, "function": {"name": "f", "arguments": "{}"}} for id_ in ids]}
 
 
 @pytest.mark.parametrize(
@@ -69,10 +73,29 @@ def test_reasoning_is_a_thinking_block_ahead_of_the_text(name: str) -> None:
     assert found["content"][0]["thinking"] == "Hm."
 
 
-def test_a_refusal_is_its_text_and_its_stop_reason() -> None:
-    found = message(completion({"content": None, "refusal": "I cannot."}))
+@pytest.mark.parametrize("content", [None, "", "So far."])
+def test_a_refusal_is_its_text_and_its_stop_reason(content: str | None) -> None:
+    found = message(completion({"content": content, "refusal": "I cannot."}))
 
-    assert (found["content"][0]["text"], found["stop_reason"]) == ("I cannot.", "refusal")
+    assert [block["text"] for block in found["content"]] == [*([content] if content else []), "I cannot."]
+    assert found["stop_reason"] == "refusal"
+
+
+@pytest.mark.parametrize(("said", "reason"), [({"content": "x"}, "end_turn"), (call("{}"), "tool_use")])
+def test_an_empty_refusal_is_none(said: dict[str, Any], reason: str) -> None:
+    assert message(completion({**said, "refusal": ""}))["stop_reason"] == reason
+
+
+def test_calls_without_ids_have_ids_of_their_own_in_every_answer() -> None:
+    bare = {"tool_calls": [{"function": {"name": "f", "arguments": "{}"}}] * 2}
+    answers = [completion(bare).replace(b'"c1"', b'"c%d"' % number) for number in (1, 2)]
+    ids = [block["id"] for raw in answers for block in message(raw)["content"]]
+
+    assert len(set(ids)) == 4
+
+
+def test_a_server_that_names_no_model_gave_the_one_that_was_asked_for() -> None:
+    assert message(completion({"content": "x"}).replace(b'"m"', b'""'))["model"] == "asked"
 
 
 @pytest.mark.parametrize(
@@ -85,13 +108,16 @@ def test_a_refusal_is_its_text_and_its_stop_reason() -> None:
         (completion({"content": "x"}).replace(b'"usage"', b'"used"'), "no chat completion"),
         (completion({"content": 3}), "no chat completion"),
         (b'{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}', "has 0 choices"),
+        (completion(two_calls("a", "a")), "two tool calls with one id"),
+        (completion({"content": "x"}).replace(b": 9", b": %d" % 10**30), "no chat completion"),
+        (completion({"content": "x"}).replace(b": 9", b": -9"), "no chat completion"),
         (b'{"error":{"message":"out of memory"}}', "200 with an error: out of memory"),
         (b"<html>", "not JSON"),
         (b"", "not JSON"),
     ],
 )
 def test_what_is_not_whole_is_no_answer(raw: bytes, why: str) -> None:
-    outcome = judge_completion(raw, ())
+    outcome = judge_completion(raw, Asked())
 
     assert isinstance(outcome, Unknown)
     assert why in outcome.error.message

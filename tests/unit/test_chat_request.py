@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchyard.domain.result import RequestError
-from batchyard.upstream.chat_request import Dialect, stop_sequences, translate
+from batchyard.upstream.chat_answer import Asked
+from batchyard.upstream.chat_request import Dialect, Translated, translate
 
 LOCAL, OPENAI = Dialect(), Dialect(is_openai=True)
 SAID = [{"role": "user", "content": "hi"}]
@@ -19,8 +20,8 @@ PNG_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVB
 def body(dialect: Dialect = LOCAL, **members: Any) -> dict[str, Any]:
     params = {"model": "m", "max_tokens": 5, "messages": SAID, **members}
     translated = translate(json.dumps(params).encode(), dialect)
-    assert isinstance(translated, bytes), translated
-    found: dict[str, Any] = json.loads(translated)
+    assert isinstance(translated, Translated), translated
+    found: dict[str, Any] = json.loads(translated.body)
     return found
 
 
@@ -100,9 +101,9 @@ def test_numbers_and_schemas_keep_their_bytes() -> None:
     )
     translated = translate(raw, LOCAL)
 
-    assert isinstance(translated, bytes)
-    assert b'"temperature":0.10' in translated
-    assert b'{"b":12345678901234567890123,"a":1e400}' in translated
+    assert isinstance(translated, Translated)
+    assert b'"temperature":0.10' in translated.body
+    assert b'{"b":12345678901234567890123,"a":1e400}' in translated.body
 
 
 def test_openai_gets_its_own_names() -> None:
@@ -223,14 +224,35 @@ def test_what_cannot_be_carried_is_named(members: dict[str, Any], told: str) -> 
     assert refused(**members).startswith(told)
 
 
-def test_stop_sequences_are_remembered_for_the_answer() -> None:
-    assert stop_sequences(b'{"stop_sequences":["a","b"]}') == {"a", "b"}
-    assert stop_sequences(b"{}") == frozenset()
+def asked(**members: Any) -> Asked | str:
+    params = {"model": "m", "max_tokens": 5, "messages": SAID, **members}
+    translated = translate(json.dumps(params).encode(), LOCAL)
+    return translated.asked if isinstance(translated, Translated) else translated.message
+
+
+def test_what_the_answer_is_read_with_is_settled_before_the_call() -> None:
+    assert asked(stop_sequences=["a", "b"]) == Asked("m", frozenset({"a", "b"}))
+    assert asked(stop_sequences=None) == asked(stop_sequences=[]) == asked() == Asked("m")
+    assert asked(stop_sequences="END") == "stop_sequences: Input should be of another type"
+    assert asked(stop_sequences=["a", 1]) == "stop_sequences: Input should be of another type"
+    assert asked(model=5) == "params.model: Input should be text"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"model":"m\xff","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}',
+        b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"\xff":1}}]}',
+        b'{"model":"m","max_tokens":5,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"x":"\xff"}}]},{"role":"user","content":"hi"}]}',
+    ],
+)
+def test_bytes_that_are_no_text_are_refused_wherever_they_stand(raw: bytes) -> None:
+    assert translate(raw, LOCAL) == RequestError("invalid_request_error", "params: Input should be UTF-8")
 
 
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode))
 def test_no_bytes_are_too_odd(raw: bytes) -> None:
-    assert isinstance(translate(raw, LOCAL), bytes | RequestError)
+    assert isinstance(translate(raw, LOCAL), Translated | RequestError)
 
 
 json_values = st.recursive(
@@ -242,4 +264,4 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.sampled_from(["model", "messages", "system", "tools", "thinking", "metadata"]), json_values))
 def test_no_members_are_too_odd(members: dict[str, Any]) -> None:
-    assert isinstance(translate(json.dumps({"max_tokens": 1} | members).encode(), OPENAI), bytes | RequestError)
+    assert isinstance(translate(json.dumps({"max_tokens": 1} | members).encode(), OPENAI), Translated | RequestError)

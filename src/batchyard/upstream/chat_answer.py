@@ -2,12 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import msgspec
 
 from batchyard.domain import complaint
+from batchyard.domain.answer import judge_message
 from batchyard.domain.outcome import Answered, Outcome, Unknown
 from batchyard.domain.result import RequestError
 
@@ -55,9 +57,12 @@ class Cached(msgspec.Struct):
     cached_tokens: int | None = None
 
 
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
 class Usage(msgspec.Struct):
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: Tokens
+    completion_tokens: Tokens
     prompt_tokens_details: Cached | None = None
 
 
@@ -77,11 +82,19 @@ class NotWhole(Exception):
     """The answer cannot be one; the message says why, and quotes nothing of it."""
 
 
-def judge_completion(body: bytes, stops: Collection[str], *, batched: bool = True) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of the params is needed to read the answer: the model, for servers that name none, and where to stop."""
+
+    model: str = ""
+    stops: frozenset[str] = frozenset()
+
+
+def judge_completion(body: bytes, asked: Asked, *, batched: bool = True) -> Outcome:
     """Return the completion as a Message on one line, or what a broken one amounts to."""
     try:
         completion = _completions.decode(body)
-        message = message_of(completion, stops, body, batched=batched)
+        message = message_of(completion, asked, body, batched=batched)
     except NotWhole as why:
         return Unknown(RequestError("api_error", f"The upstream's answer {why}."))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as wrong:
@@ -92,28 +105,29 @@ def judge_completion(body: bytes, stops: Collection[str], *, batched: bool = Tru
         return Unknown(RequestError("api_error", f"The upstream's answer is no chat completion: {flaw}"))
     usage = message["usage"]
     given = usage["input_tokens"] + usage["cache_read_input_tokens"]
-    return Answered(_encode(message), given, usage["output_tokens"])
+    judged = judge_message(_encode(message))  # what a Message must be is said once, for every dialect
+    return Answered(judged.message, given, usage["output_tokens"]) if isinstance(judged, Answered) else judged
 
 
-def message_of(completion: Completion, stops: Collection[str], body: bytes, *, batched: bool) -> dict[str, Any]:
+def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bool) -> dict[str, Any]:
     """Return the Message. Raises ``NotWhole``."""
     if len(completion.choices) != 1:
         raise NotWhole(f"has {len(completion.choices)} choices instead of one")
     [choice] = completion.choices
-    stop_reason, stop_sequence = stop_of(choice.finish_reason, choice.stop_reason, stops)
-    content = _content(choice.message)
-    has_calls = any(block["type"] == "tool_use" for block in content)
-    if stop_reason == "tool_use" and not has_calls:
-        raise NotWhole("ends for tool calls and has none")
-    if has_calls and stop_reason == "end_turn":  # some servers end so after a call that was asked for by name
-        stop_reason = "tool_use"
-    if choice.message.refusal is not None and not choice.message.content:
-        stop_reason = "refusal"
+    id_ = message_id(completion.id, body)
+    content = _content(choice.message, id_)
+    calls = [block["id"] for block in content if block["type"] == "tool_use"]
+    if len(set(calls)) != len(calls):
+        raise NotWhole("has two tool calls with one id")
+    refused = bool(choice.message.refusal)
+    stop_reason, stop_sequence = end_of(
+        choice.finish_reason, choice.stop_reason, asked, has_calls=bool(calls), refused=refused
+    )
     return {
-        "id": message_id(completion.id, body),
+        "id": id_,
         "type": "message",
         "role": "assistant",
-        "model": completion.model,
+        "model": completion.model or asked.model,
         "content": content,
         "stop_reason": stop_reason,
         "stop_sequence": stop_sequence,
@@ -121,19 +135,26 @@ def message_of(completion: Completion, stops: Collection[str], body: bytes, *, b
     }
 
 
-def stop_of(finish_reason: str, met: str | int | None, stops: Collection[str]) -> tuple[str, str | None]:
-    """Return stop_reason and stop_sequence."""
-    if finish_reason == "stop" and isinstance(met, str) and met in stops:
-        return "stop_sequence", met
+def end_of(
+    finish_reason: str, met: str | int | None, asked: Asked, *, has_calls: bool, refused: bool
+) -> tuple[str, str | None]:
+    """Return stop_reason and stop_sequence. Raises ``NotWhole``."""
     if finish_reason not in _STOP_REASONS:
         raise NotWhole("was ended by the server before it was whole")
-    return _STOP_REASONS[finish_reason], None
+    stop_reason = _STOP_REASONS[finish_reason]
+    if stop_reason == "tool_use" and not has_calls:
+        raise NotWhole("ends for tool calls and has none")
+    if refused:
+        return "refusal", None
+    if has_calls and stop_reason == "end_turn":  # some servers end so after a call that was asked for by name
+        return "tool_use", None
+    if finish_reason == "stop" and isinstance(met, str) and met in asked.stops:
+        return "stop_sequence", met
+    return stop_reason, None
 
 
 def usage_of(usage: Usage, *, batched: bool) -> dict[str, Any]:
     """Return the Message's usage: what was read from a cache is not counted twice."""
-    if min(usage.prompt_tokens, usage.completion_tokens) < 0:
-        raise NotWhole("counts less than no tokens")
     details = usage.prompt_tokens_details
     cached = min(max(0, (details.cached_tokens if details else None) or 0), usage.prompt_tokens)
     return {
@@ -166,18 +187,19 @@ def tool_input(arguments: str | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.format((arguments or "{}").encode(), indent=-1))
 
 
-def _content(said: Said) -> Sequence[dict[str, Any]]:
+def _content(said: Said, salt: str) -> Sequence[dict[str, Any]]:
+    """Return the blocks; ``salt`` tells this answer's calls from another's where the server gives them no ids."""
     content: list[dict[str, Any]] = []
     thought = said.reasoning_content or said.reasoning
     if thought:
         content.append({"type": "thinking", "thinking": thought, "signature": ""})
-    spoken = said.content or said.refusal
-    if spoken:
-        content.append({"type": "text", "text": spoken, "citations": None})
+    for spoken in (said.content, said.refusal):
+        if spoken:
+            content.append({"type": "text", "text": spoken, "citations": None})
     for place, call in enumerate(said.tool_calls or ()):
         if not call.function.name:
             raise NotWhole("has a tool call without a name")
-        id_ = tool_id(call.id, place, call.function.name)
+        id_ = tool_id(call.id, place, salt)
         given = tool_input(call.function.arguments)
         content.append({"type": "tool_use", "id": id_, "name": call.function.name, "input": given})
     return content

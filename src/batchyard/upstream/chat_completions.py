@@ -12,8 +12,8 @@ from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Stream
-from batchyard.upstream.chat_answer import judge_completion
-from batchyard.upstream.chat_request import Dialect, stop_sequences, translate
+from batchyard.upstream.chat_answer import Asked, judge_completion
+from batchyard.upstream.chat_request import Dialect, translate
 from batchyard.upstream.chat_stream import ChatEvents
 from batchyard.upstream.exchange import Answer, CallLimits, unknown
 from batchyard.upstream.flow import ChatWatch
@@ -54,27 +54,27 @@ class ChatUpstream:
 
     async def attempt(self, call: Call) -> Outcome:
         """Make the call once and say what came of it."""
-        body = translate(call.params, self._dialect)
-        if isinstance(body, RequestError):
-            return Refused(body)
-        answer = await self._client.post(self._request(body))
+        sent = translate(call.params, self._dialect)
+        if isinstance(sent, RequestError):
+            return Refused(sent)
+        answer = await self._client.post(self._request(sent.body))
         if not isinstance(answer, Answer):
             return answer
-        return self._outcome(answer, call)
+        return self._outcome(answer, sent.asked, batched=call.batched)
 
     async def stream(self, call: Call) -> Stream | Outcome:
         """Make the call once; what does not begin as a stream of events is judged like any answer."""
-        body = translate(call.params, self._dialect, stream=True)
-        if isinstance(body, RequestError):
-            return Refused(body)
-        begun = await self._client.stream(self._request(body), ChatWatch())
+        sent = translate(call.params, self._dialect, stream=True)
+        if isinstance(sent, RequestError):
+            return Refused(sent)
+        begun = await self._client.stream(self._request(sent.body), ChatWatch())
         if isinstance(begun, Answer):
-            outcome = self._outcome(begun, call)
+            outcome = self._outcome(begun, sent.asked, batched=call.batched)
             whole = isinstance(outcome, Answered)
             return unknown("gave a whole answer where a stream was asked for") if whole else outcome
         if isinstance(begun, Outcome):
             return begun
-        return _ChatStream(begun, ChatEvents(stop_sequences(call.params)))
+        return _ChatStream(begun, ChatEvents(sent.asked))
 
     async def count(self, call: Call) -> int | Outcome:  # noqa: ARG002 (the port's parameter)
         """Servers of chat completions have no counter, and a guess would be taken for a count."""
@@ -96,10 +96,10 @@ class ChatUpstream:
     def _request(self, body: bytes) -> bytes:
         return b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body)
 
-    def _outcome(self, answer: Answer, call: Call) -> Outcome:
+    def _outcome(self, answer: Answer, asked: Asked, *, batched: bool) -> Outcome:
         if answer.status != 200:
             return self._judged(answer)
-        return judge_completion(self._without_key(answer.body), stop_sequences(call.params), batched=call.batched)
+        return judge_completion(self._without_key(answer.body), asked, batched=batched)
 
     def _judged(self, answer: Answer) -> Outcome:
         return judge(answer.status, answer.headers, self._without_key(answer.body), self._now())

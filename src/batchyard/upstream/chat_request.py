@@ -7,6 +7,7 @@ import msgspec
 
 from batchyard.domain.result import RequestError
 from batchyard.upstream import chat_content
+from batchyard.upstream.chat_answer import Asked
 from batchyard.upstream.chat_fields import CannotCarry, Fields, cannot, fields, items, only, read, text
 
 Body = dict[str, Any]
@@ -45,24 +46,44 @@ class Dialect:
     is_openai: bool = False
 
 
-def translate(params: bytes, dialect: Dialect, *, stream: bool = False) -> bytes | RequestError:
-    """Return the body to send; or why chat completions cannot carry these params, with the member's path."""
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """The body to send, and what is needed to read the answer to it."""
+
+    body: bytes
+    asked: Asked
+
+
+def translate(params: bytes, dialect: Dialect, *, stream: bool = False) -> Translated | RequestError:
+    """Return what to send; or why chat completions cannot carry these params, with the member's path.
+
+    Everything that can be wrong with the params shows here, before anything is paid for.
+    """
     try:
-        return _encode(_body(fields(params, "params"), dialect, stream=stream))
+        members = fields(_utf8(params), "params")
+        return Translated(_encode(_body(members, dialect, stream=stream)), _asked(members))
     except CannotCarry as why:
         return RequestError("invalid_request_error", str(why))
 
 
-def stop_sequences(params: bytes) -> frozenset[str]:
-    """Return the stop sequences of params that were translated."""
-    return frozenset(_stops.decode(params).stop_sequences or ())
+def _utf8(params: bytes) -> bytes:
+    """Members are passed on as bytes that nobody has decoded: what is no text would go out, or fail us half-way."""
+    try:
+        params.decode()
+    except UnicodeDecodeError:
+        raise cannot("params", "Input should be UTF-8") from None
+    return params
 
 
-class _Stops(msgspec.Struct):
-    stop_sequences: list[str] | None = None
+def _asked(members: Fields) -> Asked:
+    return Asked(text(members, "model", "params"), frozenset(_stops(members)))
 
 
-_stops = msgspec.json.Decoder(_Stops)
+def _stops(members: Fields) -> list[str]:
+    if "stop_sequences" not in members:
+        return []
+    found: list[str] = read(members["stop_sequences"], list[str], "stop_sequences")
+    return found
 
 
 def _body(members: Fields, dialect: Dialect, *, stream: bool) -> Body:
@@ -88,8 +109,8 @@ def _body(members: Fields, dialect: Dialect, *, stream: bool) -> Body:
 
 def _plain(members: Fields) -> Body:
     body: Body = {}
-    if "stop_sequences" in members:
-        body["stop"] = members["stop_sequences"]
+    if stops := _stops(members):
+        body["stop"] = stops
     if "metadata" in members:
         metadata = fields(members["metadata"], "metadata")
         only(metadata, ("user_id",), "metadata")

@@ -4,17 +4,18 @@ data: {"choices": [{"delta": ...}]} ──> message_start, content_block_start, 
 data: [DONE]                        ──> content_block_stop, message_delta, message_stop
 """
 
-from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
 from batchyard.domain.outcome import Failed, Outcome, Unknown
 from batchyard.domain.result import RequestError
-from batchyard.upstream.chat_answer import NotWhole, Usage, message_id, stop_of, tool_id, tool_input, usage_of
+from batchyard.upstream.chat_answer import Asked, NotWhole, Usage, end_of, message_id, tool_id, tool_input, usage_of
 
 LONGEST_LINE = 16 * 1024 * 1024
 """A chunk longer than this is made to hurt."""
+LONGEST_ARGUMENTS = 16 * 1024 * 1024
+"""The arguments of one call are held until they can be judged."""
 
 
 class _Function(msgspec.Struct):
@@ -23,7 +24,9 @@ class _Function(msgspec.Struct):
 
 
 class _Call(msgspec.Struct):
-    index: int = 0
+    """A piece of a call. Some servers give no index; some begin each call with the same one."""
+
+    index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
@@ -57,17 +60,20 @@ _encode = msgspec.json.Encoder().encode
 class ChatEvents:
     """Fed with all bytes of the stream in any pieces. ``outcome`` is set once it went wrong; ``ended`` once whole."""
 
-    def __init__(self, stops: Collection[str]) -> None:
-        self._stops = stops
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
         self._tail = b""
         self._out: list[bytes] = []
-        self._begun = False
-        self._block = ""  # the kind of the block that is open, and which call it is
+        self._id = ""  # the Message's, once it has begun
+        self._block = ""  # the kind of the block that is open
         self._blocks = 0
+        self._call_index: int | None = None
+        self._call_id: str | None = None
+        self._call_ids: set[str] = set()
         self._arguments = ""
         self._finish: tuple[str, str | int | None] | None = None
         self._usage: Usage | None = None
-        self._has_calls = False
+        self._refused = False
         self.ended = False
         self.outcome: Outcome | None = None
 
@@ -97,31 +103,36 @@ class ChatEvents:
             if bytes(chunk.error) not in {b"", b"null"}:
                 self.outcome = Failed(RequestError("api_error", "The upstream told an error in its stream."))
                 return
-            self._chunk(chunk)
+            self._chunk(chunk, data)
         except NotWhole as why:
             self._fail(str(why))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._fail("has a chunk that is none of a chat completion")
 
-    def _chunk(self, chunk: _Chunk) -> None:
-        if not self._begun:
-            self._begin(chunk)
+    def _chunk(self, chunk: _Chunk, data: bytes) -> None:
         self._usage = chunk.usage or self._usage
         for choice in chunk.choices[:1]:
-            delta = choice.delta
-            if thought := delta.reasoning_content or delta.reasoning:
-                self._say("thinking", {"type": "thinking_delta", "thinking": thought})
-            if spoken := delta.content or delta.refusal:
-                self._say("text", {"type": "text_delta", "text": spoken})
-            for call in delta.tool_calls or ():
-                self._call(call)
+            if not self._id:  # Azure's first chunk has no choice, no id and no model
+                self._begin(chunk, data)
+            self._delta(choice.delta)
             if choice.finish_reason is not None:
                 self._finish = (choice.finish_reason, choice.stop_reason)
 
-    def _begin(self, chunk: _Chunk) -> None:
-        self._begun = True
+    def _delta(self, delta: _Delta) -> None:
+        if thought := delta.reasoning_content or delta.reasoning:
+            self._say("thinking", {"type": "thinking_delta", "thinking": thought})
+        if delta.content:
+            self._say("text", {"type": "text_delta", "text": delta.content})
+        if delta.refusal:
+            self._refused = True
+            self._say("refusal", {"type": "text_delta", "text": delta.refusal})
+        for call in delta.tool_calls or ():
+            self._call(call)
+
+    def _begin(self, chunk: _Chunk, data: bytes) -> None:
+        self._id = message_id(chunk.id, data)
         usage = {"input_tokens": 0, "output_tokens": 0}
-        message = {"id": message_id(chunk.id, b""), "type": "message", "role": "assistant", "model": chunk.model}
+        message = {"id": self._id, "type": "message", "role": "assistant", "model": chunk.model or self._asked.model}
         message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}  # type: ignore[dict-item]
         self._event("message_start", {"message": message})
 
@@ -135,17 +146,32 @@ class ChatEvents:
 
     def _call(self, call: _Call) -> None:
         function = call.function or _Function()
-        kind = f"call {call.index}"
-        if self._block != kind:
+        if self._is_another(call, function):
             if not function.name:
                 raise NotWhole("has a tool call without a name")
-            self._has_calls = True
-            id_ = tool_id(call.id, call.index, function.name)
-            self._open(kind, {"type": "tool_use", "id": id_, "name": function.name, "input": {}})
+            id_ = tool_id(call.id, len(self._call_ids), self._id)
+            if id_ in self._call_ids:
+                raise NotWhole("has two tool calls with one id")
+            self._call_ids.add(id_)
+            self._call_index, self._call_id = call.index, call.id
+            self._open("call", {"type": "tool_use", "id": id_, "name": function.name, "input": {}})
         if function.arguments:
             self._arguments += function.arguments
+            if len(self._arguments) > LONGEST_ARGUMENTS:
+                raise NotWhole("has a tool call that is too long")
             delta = {"type": "input_json_delta", "partial_json": function.arguments}
             self._event("content_block_delta", {"index": self._blocks - 1, "delta": delta})
+
+    def _is_another(self, call: _Call, function: _Function) -> bool:
+        """Whether this piece begins a call: by its index; by a name and an id of its own; by a name where it is bare.
+
+        A call that was left for another and is gone on with has no name, or an id that was there before.
+        """
+        if self._block != "call" or call.index != self._call_index:
+            return True
+        if not function.name:
+            return False
+        return call.id != self._call_id if call.id else call.index is None
 
     def _open(self, kind: str, block: dict[str, Any]) -> None:
         self._close()
@@ -154,19 +180,19 @@ class ChatEvents:
         self._blocks += 1
 
     def _close(self) -> None:
-        if self._block.startswith("call"):
+        if self._block == "call":
             tool_input(self._arguments)
         if self._block:
             self._event("content_block_stop", {"index": self._blocks - 1})
         self._block, self._arguments = "", ""
 
     def _done(self) -> None:
-        if not self._begun or self._finish is None or self._usage is None:
+        if not self._id or self._finish is None or self._usage is None:
             raise NotWhole("ended its stream before the answer was whole")
         self._close()
-        stop_reason, stop_sequence = stop_of(*self._finish, self._stops)
-        if self._has_calls and stop_reason == "end_turn":
-            stop_reason = "tool_use"
+        stop_reason, stop_sequence = end_of(
+            *self._finish, self._asked, has_calls=bool(self._call_ids), refused=self._refused
+        )
         delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
         self._event("message_delta", {"delta": delta, "usage": usage_of(self._usage, batched=False)})
         self._event("message_stop", {})
