@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from batchyard.domain.answer import judge
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Stream
 from batchyard.upstream.chat_answer import Asked, judge_completion
+from batchyard.upstream.chat_errors import judge_error
 from batchyard.upstream.chat_request import Dialect, translate
 from batchyard.upstream.chat_stream import ChatEvents
 from batchyard.upstream.exchange import Answer, CallLimits, unknown
@@ -102,7 +102,7 @@ class ChatUpstream:
         return judge_completion(self._without_key(answer.body), asked, batched=batched)
 
     def _judged(self, answer: Answer) -> Outcome:
-        return judge(answer.status, answer.headers, self._without_key(answer.body), self._now())
+        return judge_error(answer.status, answer.headers, self._without_key(answer.body), self._now())
 
     def _without_key(self, body: bytes) -> bytes:
         """A server that repeats what it was sent must not hand our key on to whoever reads the results."""
