@@ -1,11 +1,13 @@
 """The fault matrix: whatever a server does to HTTP, the outcome is right, nothing is stuck, the next call works.
 
-Each kind runs on asyncio's own loop and on uvloop: their transports differ in what they tell, and when.
+Each kind runs in every dialect, on asyncio's own loop and on uvloop: transports differ in what they tell, and when.
 """
 
 import asyncio
+import json
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -23,13 +25,13 @@ from batchyard.domain.outcome import (
 )
 from batchyard.ports import Call
 from batchyard.testing import fault_kinds
-from batchyard.testing.fault_kinds import GOOD, KINDS
+from batchyard.testing.fault_kinds import GOOD, KINDS, Speech, whole
 from batchyard.testing.faults import Fault, FaultServer, in_turn
+from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.messages import MessagesUpstream
 
 PARAMS = b'{"model":"faulty", "max_tokens":5, "n":12345678901234567890123, "messages":[ ]}'
-CALL = Call(PARAMS, "2023-06-01")
 PATIENT = CallLimits(total_seconds=20.0, max_answer_bytes=1_000_000, max_header_bytes=16_384)
 HASTY = CallLimits(total_seconds=0.15, max_answer_bytes=1_000_000, max_header_bytes=16_384)
 EXPECTED: dict[type[Outcome], dict[str, Fault]] = {
@@ -43,6 +45,30 @@ EXPECTED: dict[type[Outcome], dict[str, Fault]] = {
     Hostile: fault_kinds.HOSTILE,
 }
 MATRIX = [(name, outcome) for outcome, kinds in EXPECTED.items() for name in kinds]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """An adapter, the params it is given, what it sends for them, and what its servers say."""
+
+    upstream: type[MessagesUpstream] | type[ChatUpstream]
+    params: bytes
+    sent: bytes
+    speech: Speech
+    kinds: dict[str, Fault]
+
+
+CHAT_PARAMS = b'{"model":"faulty", "max_tokens":5, "temperature":0.10, "messages":[{"role":"user","content":"x"}]}'
+DIALECTS = {
+    "messages": Dialect(MessagesUpstream, PARAMS, PARAMS, fault_kinds.MESSAGES, KINDS),
+    "chat": Dialect(
+        ChatUpstream,
+        CHAT_PARAMS,
+        b'{"model":"faulty","temperature":0.10,"max_tokens":5,"messages":[{"role":"user","content":"x"}]}',
+        fault_kinds.CHAT,
+        fault_kinds.kinds(fault_kinds.CHAT),
+    ),
+}
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -64,34 +90,54 @@ def run(request: pytest.FixtureRequest) -> Run:
     return on_this_loop
 
 
+@pytest.fixture(params=DIALECTS)
+def dialect(request: pytest.FixtureRequest) -> Dialect:
+    return DIALECTS[request.param]
+
+
 async def attempts(
-    script: Callable[[int], Fault], calls: int, limits: CallLimits = PATIENT
-) -> tuple[list[Outcome], FaultServer, MessagesUpstream]:
+    dialect: Dialect, script: Callable[[int], Fault], calls: int, limits: CallLimits = PATIENT
+) -> tuple[list[Outcome], FaultServer, MessagesUpstream | ChatUpstream]:
     """Make the calls one after the other and close all; the servers and pools are left to be looked at."""
     server = FaultServer(script)
-    upstream = MessagesUpstream(await server.start(), "sk-test-0123456789", limits)
+    upstream = dialect.upstream(await server.start(), "sk-test-0123456789", limits)
     try:
-        outcomes = [await upstream.attempt(CALL) for _ in range(calls)]
+        call = Call(dialect.params, "2023-06-01")
+        outcomes = [await upstream.attempt(call) for _ in range(calls)]
     finally:
         await upstream.close()
         await server.close()
     return outcomes, server, upstream
 
 
+def is_answer(dialect: Dialect, outcome: Outcome) -> bool:
+    """Whether it is the good answer: in its own dialect to the byte, from another one as the same Message."""
+    if dialect.speech.good == GOOD:
+        return outcome == Answered(GOOD, 7, 11)
+    assert isinstance(outcome, Answered), outcome
+    message = json.loads(outcome.message)
+    assert [block["text"] for block in message["content"]] == [fault_kinds.MESSAGE["content"][0]["text"]]
+    return (outcome.input_tokens, outcome.output_tokens, message["stop_reason"]) == (7, 11, "end_turn")
+
+
 def test_the_matrix_is_wide() -> None:
     assert len(MATRIX) == len(KINDS) >= 100
+    assert all(dialect.kinds.keys() == KINDS.keys() for dialect in DIALECTS.values())
 
 
 @pytest.mark.parametrize(("name", "expected"), MATRIX, ids=[name for name, _ in MATRIX])
-def test_each_fault_has_its_outcome_and_the_next_call_works(run: Run, name: str, expected: type[Outcome]) -> None:
+def test_each_fault_has_its_outcome_and_the_next_call_works(
+    run: Run, dialect: Dialect, name: str, expected: type[Outcome]
+) -> None:
     limits = HASTY if expected is Hung else PATIENT
+    script = in_turn([dialect.kinds[name]], dialect.kinds["good"])
 
-    (outcome, after), server, upstream = run(attempts(in_turn([KINDS[name]], KINDS["good"]), 2, limits))
+    (outcome, after), server, upstream = run(attempts(dialect, script, 2, limits))
 
     assert type(outcome) is expected, outcome
-    assert after == Answered(GOOD, 7, 11)
+    assert is_answer(dialect, after)
     assert server.calls == 2
-    assert server.by_body[PARAMS] >= 1
+    assert server.by_body[dialect.sent] >= 1
     assert upstream.connections == server.open_connections == 0
     if isinstance(outcome, Answered):
         assert outcome.input_tokens == 7
@@ -100,27 +146,30 @@ def test_each_fault_has_its_outcome_and_the_next_call_works(run: Run, name: str,
         assert outcome.error.message
 
 
-@pytest.mark.parametrize("length", [0, 1, 20, 100, len(GOOD) // 2, len(GOOD) - 2])
-def test_a_truncated_message_with_the_right_length_is_unknown(run: Run, length: int) -> None:
-    [outcome], _, _ = run(attempts(in_turn([fault_kinds.truncated(length)], KINDS["good"]), 1))
+@pytest.mark.parametrize("place", [0, 1, 20, 100, "half", -2, -1])
+def test_a_truncated_answer_with_the_right_length_is_unknown(run: Run, dialect: Dialect, place: int | str) -> None:
+    good = dialect.speech.good
+    cut = good[: len(good) // 2] if isinstance(place, str) else good[:place]
+    [outcome], _, _ = run(attempts(dialect, in_turn([fault_kinds.sends(whole(cut))], dialect.kinds["good"]), 1))
 
     assert isinstance(outcome, Unknown)
 
 
-def test_an_answer_cut_after_any_byte_is_never_answered(run: Run) -> None:
-    answer = fault_kinds.whole()
+def test_an_answer_cut_after_any_byte_is_never_answered(run: Run, dialect: Dialect) -> None:
+    answer = whole(dialect.speech.good)
     cuts = [fault_kinds.sends(answer[:length], then_close=True) for length in range(len(answer))]
 
-    outcomes, server, _ = run(attempts(in_turn(cuts, KINDS["good"]), len(cuts) + 1))
+    outcomes, server, _ = run(attempts(dialect, in_turn(cuts, dialect.kinds["good"]), len(cuts) + 1))
 
     assert [type(outcome) for outcome in outcomes] == [Unknown] * len(cuts) + [Answered]
     assert server.calls == len(cuts) + 1
 
 
-def test_chunks_cut_after_any_byte_are_never_answered(run: Run) -> None:
-    answer = fault_kinds.head(headers=[("transfer-encoding", "chunked")]) + fault_kinds.chunked(GOOD, 64) + b"0\r\n\r\n"
+def test_chunks_cut_after_any_byte_are_never_answered(run: Run, dialect: Dialect) -> None:
+    pieces = fault_kinds.chunked(dialect.speech.good, 64)
+    answer = fault_kinds.head(headers=[("transfer-encoding", "chunked")]) + pieces + b"0\r\n\r\n"
     cuts = [fault_kinds.sends(answer[:length], then_close=True) for length in range(len(answer))]
 
-    outcomes, _, _ = run(attempts(in_turn(cuts, KINDS["good"]), len(cuts)))
+    outcomes, _, _ = run(attempts(dialect, in_turn(cuts, dialect.kinds["good"]), len(cuts)))
 
     assert {type(outcome) for outcome in outcomes} == {Unknown}
