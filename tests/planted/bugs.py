@@ -3,6 +3,7 @@
 from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
 from tests.planted.call_bugs import CALLS
+from tests.planted.chat_bugs import CHAT
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.simulator_bugs import SIMULATOR
@@ -11,7 +12,6 @@ from tests.planted.wire_bugs import WIRE
 
 SAFETY = "tests/simulation/test_safety.py"
 LIFE = "tests/simulation/test_life.py"
-CHATS = "tests/unit/test_chat_answer.py tests/contract/test_upstream_chat.py"
 LANE = "tests/simulation/test_lanes.py"
 
 DISPATCH = [
@@ -195,51 +195,6 @@ LANES += [
         "        self._slots.server.freed()  # a lane",
         "        # a lane",
         LANE,
-    ),
-]
-
-CHAT = [
-    Bug(
-        "chat: an engine's abort passes for an end",
-        "upstream/chat_answer.py",
-        '        raise NotWhole("was ended by the server before it was whole")\n',
-        '        return "end_turn", None\n',
-        CHATS,
-    ),
-    Bug(
-        "chat: broken arguments of a tool pass",
-        "upstream/chat_answer.py",
-        '        raise NotWhole("has a tool call whose arguments are no JSON object") from None\n',
-        '        return msgspec.Raw(b"{}")\n',
-        CHATS,
-    ),
-    Bug(
-        "chat: a stream without its last chunk is whole",
-        "upstream/chat_completions.py",
-        'return b"" if self._events.ended else self._events.broken_off()',
-        'return b""',
-        CHATS,
-    ),
-    Bug(
-        "chat: members that are not known are dropped",
-        "upstream/chat_fields.py",
-        "        if name not in known:\n",
-        "        if False:\n",
-        "tests/unit/test_chat_request.py",
-    ),
-    Bug(
-        "chat: a tool that failed passes for one that worked",
-        "upstream/chat_content.py",
-        "        said = _FAILED + said\n",
-        "        pass\n",
-        "tests/unit/test_chat_request.py",
-    ),
-    Bug(
-        "chat: cached tokens are counted twice",
-        "upstream/chat_answer.py",
-        '"input_tokens": usage.prompt_tokens - cached,',
-        '"input_tokens": usage.prompt_tokens,',
-        CHATS,
     ),
 ]
 
