@@ -84,6 +84,31 @@ def test_what_cannot_be_carried_is_never_sent() -> None:
     assert server.calls == 0
 
 
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("", "/v1/chat/completions"),
+        ("/", "/v1/chat/completions"),
+        ("/v1/", "/v1/chat/completions"),
+        ("/openai", "/openai/v1/chat/completions"),
+        ("/v1/chat/completions", "/v1/chat/completions"),
+        ("/v1beta/openai/chat/completions/", "/v1beta/openai/chat/completions"),
+        ("/api/paas/v4/chat/completions", "/api/paas/v4/chat/completions"),
+    ],
+)
+def test_a_url_may_end_anywhere_and_a_whole_one_is_taken_as_it_stands(path: str, target: str) -> None:
+    async def one() -> list[str]:
+        server = FaultServer(lambda _number: ANSWERS)
+        upstream = ChatUpstream(await server.start() + path, KEY, PATIENT)
+        await upstream.attempt(CALL)
+        await upstream.models()
+        await upstream.close()
+        await server.close()
+        return [received.head.split(b" ")[1].decode() for received in server.received]
+
+    assert run(one()) == [target, target.removesuffix("/chat/completions") + "/models"]
+
+
 def test_a_server_that_repeats_the_key_does_not_hand_it_on() -> None:
     body = GOOD.replace(b"Hello.", f"You sent {KEY}".encode())
     [outcome], _, _ = run(attempts(in_turn([sends(whole(body))], ANSWERS), 1))

@@ -73,6 +73,13 @@ def test_reasoning_is_a_thinking_block_ahead_of_the_text(name: str) -> None:
     assert found["content"][0]["thinking"] == "Hm."
 
 
+def test_thoughts_that_are_not_to_be_told_leave_an_empty_block() -> None:
+    outcome = judge_completion(completion({"content": "x", "reasoning": "Hm."}), Asked(shows_thinking=False))
+
+    assert isinstance(outcome, Answered)
+    assert json.loads(outcome.message)["content"][0] == {"type": "thinking", "thinking": "", "signature": ""}
+
+
 @pytest.mark.parametrize("content", [None, "", "So far."])
 def test_a_refusal_is_its_text_and_its_stop_reason(content: str | None) -> None:
     found = message(completion({"content": content, "refusal": "I cannot."}))

@@ -13,8 +13,14 @@ from batchyard.upstream.chat_request import Dialect, Translated, translate
 
 LOCAL, OPENAI = Dialect(), Dialect(is_openai=True)
 SAID = [{"role": "user", "content": "hi"}]
-PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+PNG: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
+CALL = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+SCHEMA = {"type": "json_schema", "schema": {"type": "object"}}
 PNG_PART = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}}
+
+
+def said(*blocks: dict[str, Any], role: str = "user") -> dict[str, Any]:
+    return {"role": role, "content": list(blocks)}
 
 
 def body(dialect: Dialect = LOCAL, **members: Any) -> dict[str, Any]:
@@ -124,6 +130,19 @@ def test_a_system_prompt_is_the_first_message() -> None:
     assert turns({"role": "system", "content": "later"}) == [{"role": "system", "content": "later"}]
 
 
+def test_a_turn_that_says_nothing_here_is_an_empty_text() -> None:
+    thought = said({"type": "thinking", "thinking": "x", "signature": "s"}, role="assistant")
+
+    assert body(OPENAI, messages=[thought, *SAID])["messages"][0] == {"role": "assistant", "content": ""}
+    assert turns(said({**CALL, "caller": {"type": "direct"}}, role="assistant"))[0]["content"] is None
+
+
+def test_a_format_may_have_a_name() -> None:
+    sent = body(output_config={"format": {**SCHEMA, "name": "mine"}})
+
+    assert sent["response_format"]["json_schema"]["name"] == "mine"
+
+
 def test_text_images_and_documents_are_parts() -> None:
     url = {"type": "image", "source": {"type": "url", "url": "https://x/y.png"}}
     plain = {"type": "document", "title": "T", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}
@@ -142,7 +161,7 @@ def test_text_images_and_documents_are_parts() -> None:
 
 
 def test_tool_calls_and_their_results_are_messages_of_their_own() -> None:
-    said = [
+    turn = [
         {"type": "thinking", "thinking": "Hm.", "signature": "s"},
         {"type": "text", "text": "Let me see."},
         {"type": "tool_use", "id": "t1", "name": "f", "input": {"n": 1}},
@@ -154,7 +173,7 @@ def test_tool_calls_and_their_results_are_messages_of_their_own() -> None:
         {"type": "text", "text": "go on"},
     ]
 
-    assert turns({"role": "assistant", "content": said}, {"role": "user", "content": results}) == [
+    assert turns({"role": "assistant", "content": turn}, {"role": "user", "content": results}) == [
         {
             "role": "assistant",
             "content": "Let me see.",
@@ -217,6 +236,33 @@ def test_tool_calls_and_their_results_are_messages_of_their_own() -> None:
         ({"max_tokens": None}, "max_tokens: Field required"),
         ({"system": 3}, "system: Input should be of another type"),
         ({"output_config": {"format": {"type": "grammar"}}}, "output_config.format.type: chat completions cannot"),
+        ({"output_config": {"format": {**SCHEMA, "grammar": "x"}}}, "output_config.format.grammar: chat completions"),
+        ({"output_config": {"format": SCHEMA}, "output_format": SCHEMA}, "output_format: output_config.format says"),
+        ({"thinking": {"type": "enabled", "display": "loud"}}, "thinking.display: Input should be"),
+        (
+            {"messages": [said({**PNG, "source": {**PNG["source"], "crop": 1}})]},
+            "messages.0.content.0.source.crop: chat completions cannot",
+        ),
+        (
+            {"messages": [said({"type": "document", "source": {"type": "text", "data": "D", "lines": 3}})]},
+            "messages.0.content.0.source.lines: chat completions cannot",
+        ),
+        (
+            {"messages": [said({"type": "thinking", "thinking": "x", "secret": 1}, role="assistant"), *SAID]},
+            "messages.0.content.0.secret: chat completions cannot",
+        ),
+        (
+            {"messages": [said({**CALL, "caller": {"type": "code_execution_20250825"}}, role="assistant"), *SAID]},
+            "messages.0.content.0.caller.type: chat completions have no tools",
+        ),
+        (
+            {"messages": [said({**CALL, "input": [1]}, role="assistant"), *SAID]},
+            "messages.0.content.0.input: Input should be an object",
+        ),
+        (
+            {"messages": [said({"type": "text", "text": "x"}, {"type": "tool_result", "tool_use_id": "t"})]},
+            "messages.0.content.1: tool_result blocks must come before",
+        ),
         ({"thinking": {"type": "between_tools"}}, "thinking.type: chat completions cannot carry between_tools"),
     ],
 )
@@ -235,6 +281,7 @@ def test_what_the_answer_is_read_with_is_settled_before_the_call() -> None:
     assert asked(stop_sequences=None) == asked(stop_sequences=[]) == asked() == Asked("m")
     assert asked(stop_sequences="END") == "stop_sequences: Input should be of another type"
     assert asked(stop_sequences=["a", 1]) == "stop_sequences: Input should be of another type"
+    assert asked(thinking={"type": "adaptive", "display": "omitted"}) == Asked("m", shows_thinking=False)
     assert asked(model=5) == "params.model: Input should be text"
 
 

@@ -134,6 +134,15 @@ def test_every_call_is_a_block_however_a_server_counts_them(pieces: tuple[bytes,
     assert found[0]["id"] != found[1]["id"]
 
 
+def test_thoughts_that_are_not_to_be_told_leave_an_empty_block() -> None:
+    events = ChatEvents(Asked("m", shows_thinking=False))
+    out = events.feed(chunk({"reasoning": "Hm."}) + chunk({"content": "x"}) + ending())
+
+    assert b"Hm." not in out
+    assert b'"thinking":""' in out
+    assert events.ended
+
+
 def test_what_comes_before_the_first_choice_begins_no_message() -> None:
     azure = b'data: {"id":"","model":"","choices":[],"prompt_filter_results":[]}\n\n'
     found = added_up(azure + chunk({"content": "x"}) + ending())

@@ -84,10 +84,14 @@ class NotWhole(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of the params is needed to read the answer: the model, for servers that name none, and where to stop."""
+    """What of the params is needed to read the answer.
+
+    ``model`` is for servers that name none. Without ``shows_thinking`` a thinking block is empty.
+    """
 
     model: str = ""
     stops: frozenset[str] = frozenset()
+    shows_thinking: bool = True
 
 
 def judge_completion(body: bytes, asked: Asked, *, batched: bool = True) -> Outcome:
@@ -115,7 +119,7 @@ def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bo
         raise NotWhole(f"has {len(completion.choices)} choices instead of one")
     [choice] = completion.choices
     id_ = message_id(completion.id, body)
-    content = _content(choice.message, id_)
+    content = _content(choice.message, asked, id_)
     calls = [block["id"] for block in content if block["type"] == "tool_use"]
     if len(set(calls)) != len(calls):
         raise NotWhole("has two tool calls with one id")
@@ -187,12 +191,12 @@ def tool_input(arguments: str | None) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.format((arguments or "{}").encode(), indent=-1))
 
 
-def _content(said: Said, salt: str) -> Sequence[dict[str, Any]]:
+def _content(said: Said, asked: Asked, salt: str) -> Sequence[dict[str, Any]]:
     """Return the blocks; ``salt`` tells this answer's calls from another's where the server gives them no ids."""
     content: list[dict[str, Any]] = []
     thought = said.reasoning_content or said.reasoning
     if thought:
-        content.append({"type": "thinking", "thinking": thought, "signature": ""})
+        content.append({"type": "thinking", "thinking": thought if asked.shows_thinking else "", "signature": ""})
     for spoken in (said.content, said.refusal):
         if spoken:
             content.append({"type": "text", "text": spoken, "citations": None})

@@ -22,6 +22,7 @@ from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing
 from batchyard.upstream.messages import SHORTEST_SECRET
 
+COMPLETIONS = "/chat/completions"
 _NO_COUNTER = Refused(
     RequestError("not_found_error", "The upstream of this server speaks chat completions: it cannot count tokens.")
 )
@@ -29,6 +30,8 @@ _NO_COUNTER = Refused(
 
 class ChatUpstream:
     """Implements ``Upstream``: POST to ``url``/v1/chat/completions; a ``url`` that ends in /v1 is understood.
+
+    One that ends in /chat/completions is taken as it stands: not every service has its API under /v1.
 
     Raises ``ValueError``, with a message for the operator, for a URL or a key that cannot be used.
     """
@@ -42,11 +45,12 @@ class ChatUpstream:
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        parts = checked_url(url.rstrip("/").removesuffix("/chat/completions"))
+        parts = checked_url(url)
         key = checked_key(api_key)
-        path = api_path(parts)
+        whole = parts.path.rstrip("/")
+        path = whole.removesuffix(COMPLETIONS) if whole.endswith(COMPLETIONS) else api_path(parts)
         self._client = Http1Client(address(parts, tls), limits or CallLimits())
-        self._head = start("POST", parts, f"{path}/chat/completions", key, bearer=True).encode()
+        self._head = start("POST", parts, f"{path}{COMPLETIONS}", key, bearer=True).encode()
         self._dialect = Dialect(is_openai=(parts.hostname or "").endswith("api.openai.com"))
         self._listing = Listing(self._client, plain_get(parts, f"{path}/models", key), self._judged, now)
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""

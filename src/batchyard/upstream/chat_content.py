@@ -65,14 +65,18 @@ def _user(raw: msgspec.Raw, path: str) -> Iterator[ChatMessage]:
         yield {"role": "user", "content": read(raw, str, path)}
         return
     parts: list[Part] = []
+    spoken = False
     for number, block in enumerate(items(raw, path)):
         where = f"{path}.{number}"
         members = fields(block, where)
         if text(members, "type", where) == "tool_result":
+            if spoken:
+                raise cannot(where, "tool_result blocks must come before other content")
             message, images = _tool_result(members, where)
             yield message
             parts += images
         else:
+            spoken = True
             parts += _parts(members, where)
     if len(parts) == 1 and parts[0]["type"] == "text":
         yield {"role": "user", "content": parts[0]["text"]}
@@ -108,6 +112,7 @@ def _document(members: Fields, path: str) -> list[Part]:
     if "citations" in members and read(members["citations"], dict[str, Any], path).get("enabled"):
         raise cannot(f"{path}.citations", "chat completions cannot cite documents")
     source = _source(members, path)
+    only(source, ("type", "media_type", "data", "content", "url", "file_id"), f"{path}.source")
     head = [str(read(members[name], str, f"{path}.{name}")) for name in ("title", "context") if name in members]
     told: list[Part] = [{"type": "text", "text": "\n".join(head)}] if head else []
     kind = text(source, "type", f"{path}.source")
@@ -129,6 +134,7 @@ def _source(members: Fields, path: str) -> Fields:
 
 
 def _url(source: Fields, path: str, media: str) -> str:
+    only(source, ("type", "media_type", "data", "url", "file_id"), path)
     kind = text(source, "type", path)
     if kind == "url":
         return text(source, "url", path)
@@ -179,6 +185,7 @@ def _assistant(raw: msgspec.Raw, path: str, *, keeps_thinking: bool) -> ChatMess
             case "text":
                 texts.append(_text_block(members, where))
             case "thinking":
+                only(members, (*_HINTS, "thinking", "signature"), where)
                 thoughts.append(text(members, "thinking", where))
             case "redacted_thinking":
                 pass  # encrypted for another model: nobody here could read it
@@ -186,7 +193,8 @@ def _assistant(raw: msgspec.Raw, path: str, *, keeps_thinking: bool) -> ChatMess
                 calls.append(_call(members, where))
             case other:
                 raise cannot(f"{where}.type", f"chat completions cannot carry {other} blocks")
-    message: ChatMessage = {"role": "assistant", "content": "".join(texts) if texts else None}
+    # without calls there must be a text, be it none
+    message: ChatMessage = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if calls:
         message["tool_calls"] = calls
     if thoughts and keeps_thinking:
@@ -196,6 +204,12 @@ def _assistant(raw: msgspec.Raw, path: str, *, keeps_thinking: bool) -> ChatMess
 
 def _call(members: Fields, path: str) -> dict[str, Any]:
     only(members, (*_HINTS, "id", "name", "input", "caller"), path)
-    arguments = bytes(members["input"]).decode() if "input" in members else "{}"
+    if "caller" in members:
+        caller = fields(members["caller"], f"{path}.caller")
+        if text(caller, "type", f"{path}.caller") != "direct":
+            raise cannot(f"{path}.caller.type", "chat completions have no tools that call tools")
+    given = members.get("input", msgspec.Raw(b"{}"))
+    fields(given, f"{path}.input")
+    arguments = bytes(given).decode()
     function = {"name": text(members, "name", path), "arguments": arguments}
     return {"id": text(members, "id", path), "type": "function", "function": function}

@@ -76,7 +76,12 @@ def _utf8(params: bytes) -> bytes:
 
 
 def _asked(members: Fields) -> Asked:
-    return Asked(text(members, "model", "params"), frozenset(_stops(members)))
+    thinking = fields(members["thinking"], "thinking") if "thinking" in members else {}
+    display = text(thinking, "display", "thinking") if "display" in thinking else "summarized"
+    if display not in {"summarized", "omitted"}:
+        raise cannot("thinking.display", "Input should be 'summarized' or 'omitted'")
+    stops = frozenset(_stops(members))
+    return Asked(text(members, "model", "params"), stops, shows_thinking=display != "omitted")
 
 
 def _stops(members: Fields) -> list[str]:
@@ -174,14 +179,20 @@ def _output(members: Fields) -> Body:
         if effort not in _EFFORTS:
             raise cannot("output_config.effort", f"chat completions cannot carry {effort}")
         body["reasoning_effort"] = _EFFORTS[effort]
+    if "format" in config and "output_format" in members:
+        raise cannot("output_format", "output_config.format says the same; keep one")
     for raw, path in ((config.get("format"), "output_config.format"), (members.get("output_format"), "output_format")):
         if raw is not None:
-            wanted = fields(raw, path)
-            if text(wanted, "type", path) != "json_schema" or "schema" not in wanted:
-                raise cannot(f"{path}.type", "chat completions cannot carry a format other than json_schema")
-            schema = {"name": "output", "schema": wanted["schema"], "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            body["response_format"] = _format(fields(raw, path), path)
     return body
+
+
+def _format(members: Fields, path: str) -> Body:
+    only(members, ("type", "schema", "name"), path)
+    if text(members, "type", path) != "json_schema" or "schema" not in members:
+        raise cannot(f"{path}.type", "chat completions cannot carry a format other than json_schema")
+    name = text(members, "name", path) if "name" in members else "output"
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": members["schema"], "strict": True}}
 
 
 def _thinking(members: Fields, dialect: Dialect, effort: str | None) -> Body:

@@ -120,7 +120,7 @@ class ChatEvents:
 
     def _delta(self, delta: _Delta) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
-            self._say("thinking", {"type": "thinking_delta", "thinking": thought})
+            self._say("thinking", {"type": "thinking_delta", "thinking": thought}, told=self._asked.shows_thinking)
         if delta.content:
             self._say("text", {"type": "text_delta", "text": delta.content})
         if delta.refusal:
@@ -136,13 +136,14 @@ class ChatEvents:
         message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}  # type: ignore[dict-item]
         self._event("message_start", {"message": message})
 
-    def _say(self, kind: str, delta: dict[str, str]) -> None:
+    def _say(self, kind: str, delta: dict[str, str], *, told: bool = True) -> None:
         if self._block != kind:
             empty: dict[str, Any] = {"type": "text", "text": ""}
             if kind == "thinking":
                 empty = {"type": "thinking", "thinking": "", "signature": ""}
             self._open(kind, empty)
-        self._event("content_block_delta", {"index": self._blocks - 1, "delta": delta})
+        if told:
+            self._event("content_block_delta", {"index": self._blocks - 1, "delta": delta})
 
     def _call(self, call: _Call) -> None:
         function = call.function or _Function()
