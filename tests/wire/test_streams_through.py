@@ -14,10 +14,12 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.fault_kinds import KINDS, chunked, sends, sends_then_hangs, sends_then_resets
 from batchyard.testing.faults import Fault, FaultServer, in_turn
+from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulated_stream import events
 from tests.contract.test_simulator import answer
+from tests.contract.test_upstream_chat import SPOKEN
 from tests.contract.test_upstream_stream import HEAD, LAST
 from tests.wire.world import KEY, SetClock, World, serving
 
@@ -44,10 +46,12 @@ class Way:
 
 
 @asynccontextmanager
-async def way(*faults: Fault) -> AsyncIterator[Way]:
+async def way(
+    *faults: Fault, dialect: type[MessagesUpstream] | type[ChatUpstream] = MessagesUpstream
+) -> AsyncIterator[Way]:
     """One slot, and a model server that answers like this, then whole."""
     server = FaultServer(in_turn(faults, WHOLE))
-    upstream = MessagesUpstream(await server.start(), "sk-upstream-0123456789", CallLimits(total_seconds=20))
+    upstream = dialect(await server.start(), "sk-upstream-0123456789", CallLimits(total_seconds=20))
     world, events_seen = World(), list[object]()
     clock = SetClock()
     dispatcher = Dispatcher(
@@ -88,6 +92,28 @@ def test_a_whole_stream_is_the_upstreams_own() -> None:
             assert message.id == MESSAGE["id"]
             assert message.to_dict()["content"] == MESSAGE["content"]
             assert here.dispatcher.calls.running == 0
+
+    asyncio.run(scene())
+
+
+def test_a_stream_of_chat_completions_is_a_stream_of_a_message_to_the_sdk() -> None:
+    chunks = sends(HEAD + chunked(SPOKEN, 64) + LAST)
+    torn = sends(HEAD + chunked(SPOKEN[: SPOKEN.index(b"lo")], 64) + LAST)
+
+    async def scene() -> None:
+        async with way(chunks, torn, dialect=ChatUpstream) as here:
+            async with here.client.messages.stream(
+                model="simulator", max_tokens=500, messages=[{"role": "user", "content": "Hi"}]
+            ) as stream:
+                message = await stream.get_final_message()
+            told = [block.to_dict() for block in message.content]
+            assert [block["type"] for block in told] == ["thinking", "text", "tool_use"]
+            assert (told[1]["text"], told[2]["input"], message.stop_reason) == ("Hello", {"a": 1}, "tool_use")
+            assert (message.usage.input_tokens, message.usage.output_tokens) == (9, 3)
+
+            with pytest.raises(anthropic.APIError):
+                await here.stream()
+            await reached(here)
 
     asyncio.run(scene())
 
