@@ -27,7 +27,7 @@ from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
-from batchyard.domain.events import BatchCreated, BugFound, CancelAsked, Event, LeasesReclaimed
+from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event, LeasesReclaimed
 from batchyard.observe import Log, LogHandler, Metrics, Observer
 from batchyard.ports import Clock, Keys, Store
 from batchyard.store.sqlite import SqliteStore
@@ -163,7 +163,7 @@ class App:
         """Let everybody know, and wake who has something to do now."""
         self._observe(event)
         kind = type(event)  # thousands of events a second pass here
-        if kind is BatchCreated or kind is CancelAsked:
+        if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused:
             self._dispatcher.wake()
             self._keeper.wake()
 

@@ -68,6 +68,9 @@ class Batches(Protocol):
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
         """Begin to cancel: after this no request of the batch is leased. Idempotent while canceling."""
 
+    async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+        """Lease nothing of the batch until it is resumed; what is in flight goes on, and so do deadline and cancel."""
+
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         """Forget an ended batch and return what it was; its blobs are the caller's to delete, its rows the sweep's."""
 
@@ -124,7 +127,7 @@ class Work(Protocol):
         """Say that the owner lives; return how many owners live (heartbeat younger than the lease), itself too."""
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
-        """Return, for every batch that is not closing nor past ``expires_at``, each model with pending requests."""
+        """Return each model with pending requests, of batches that are not closing, paused or past ``expires_at``."""
 
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
         """Commit the settlements, then lease what is picked, in one durable transaction.
@@ -135,9 +138,9 @@ class Work(Protocol):
 
         A pick leases pending requests whose time has come (``ready_at <= now``): retries that are due, in the order of
         the requests, then fresh ones in the order in which they run (``domain/run_order.py``). Nothing is leased of a
-        batch that is closing, past ``expires_at`` or unknown; such a pick is no ``Short``. Each lease raises the
-        request's attempt by one. To an owner that is not known (it never beat, or was reclaimed) the first lease is a
-        heartbeat.
+        batch that is closing, paused, past ``expires_at`` or unknown; such a pick is no ``Short``. Each lease raises
+        the request's attempt by one. To an owner that is not known (it never beat, or was reclaimed) the first lease is
+        a heartbeat.
 
         ``ripe`` names batches of these settlements whose last open request was settled, or last call in flight while
         closing.

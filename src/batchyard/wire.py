@@ -144,6 +144,11 @@ def page_json(batches: Sequence[Batch], base_url: str, *, has_more: bool) -> byt
     return _encode(BatchPage(shown, has_more, first, last))
 
 
+def paused_json(batch: Batch) -> bytes:
+    """Return the answer to a pause or a resume, which are no part of the wire."""
+    return _encode({"id": batch.id, "paused": batch.paused})
+
+
 def deleted_json(batch_id: str) -> bytes:
     return _encode(DeletedBatch(batch_id))
 

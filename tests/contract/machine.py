@@ -198,6 +198,11 @@ class StoreMachine(RuleBasedStateMachine):
         for workspace in WORKSPACES:
             self.both(partial(cancel, workspace, batch, self.now))
 
+    @rule(data=st.data(), workspace=workspaces, paused=st.booleans())
+    def pause(self, data: st.DataObject, workspace: str, paused: bool) -> None:
+        batch = self.any_batch(data)
+        self.both(lambda store: store.pause(workspace, batch, paused=paused))
+
     @rule(data=st.data(), workspace=workspaces)
     def delete(self, data: st.DataObject, workspace: str) -> None:
         ended = [known.id for known in self.batches if known.id in self.seen and self.seen[known.id].ended_at]

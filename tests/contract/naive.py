@@ -169,6 +169,9 @@ class NaiveStore:
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
         return self.put(self.find(batch_id, workspace).begin_cancel(now))
 
+    async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+        return self.put(self.find(batch_id, workspace).pause(paused=paused))
+
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         batch = self.find(batch_id, workspace)
         batch.check_deletable()
@@ -180,7 +183,9 @@ class NaiveStore:
         return len([beat for beat in self.beats.values() if now - beat < self.lease_time])
 
     def may_lease(self, batch: Batch, now: datetime) -> bool:
-        return batch.status is not Status.ENDED and batch.closing is None and now < batch.expires_at
+        return (
+            batch.status is not Status.ENDED and batch.closing is None and not batch.paused and now < batch.expires_at
+        )
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
         pending = [row for row in self.requests if row.is_pending]

@@ -56,6 +56,9 @@ class Yard:
     def cancel(self, batch: Batch, now: datetime = SOON, workspace: str | None = None) -> Batch:
         return self.run(self.store.cancel(workspace or batch.workspace, batch.id, now))
 
+    def pause(self, batch: Batch, workspace: str | None = None, *, paused: bool = True) -> Batch:
+        return self.run(self.store.pause(workspace or batch.workspace, batch.id, paused=paused))
+
     def delete(self, batch: Batch, workspace: str | None = None) -> Batch:
         return self.run(self.store.delete(workspace or batch.workspace, batch.id))
 

@@ -124,11 +124,11 @@ MEMORY = [
     Bug(
         "lease ignores cancel",
         ROWS,
-        "return self.batch.closing is None and self.batch.status",
-        "return self.batch.status",
+        "is_open = batch.closing is None and batch.status",
+        "is_open = batch.status",
         f"{CANCEL} {RIPE}",
     ),
-    Bug("lease ignores the deadline", ROWS, " and now < self.batch.expires_at", "", LEASE),
+    Bug("lease ignores the deadline", ROWS, " and now < batch.expires_at", "", LEASE),
     Bug(
         "lease ignores the retry time",
         ROWS,

@@ -97,11 +97,18 @@ SQLITE: list[Bug] = [
     Bug(
         "SQLite: the lease ignores cancel",
         "store/sqlite_rows.py",
-        "self.ended_at is None and self.closing is None and now",
-        "self.ended_at is None and now",
+        "self.ended_at is None and self.closing is None and not",
+        "self.ended_at is None and not",
         "tests/contract/test_store_cancel_delete.py",
     ),
     Bug("SQLite: the lease ignores the deadline", "store/sqlite_rows.py", " and now < self.expires_at", "", LEASE),
+    Bug(
+        "SQLite: a paused batch is leased",
+        "store/sqlite_rows.py",
+        " and not self.paused and now",
+        " and now",
+        "tests/contract/test_store_pause.py",
+    ),
     Bug(
         "SQLite: the run order is read from one part alone",
         "store/sqlite_streams.py",

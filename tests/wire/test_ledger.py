@@ -76,3 +76,21 @@ def test_a_foreign_ledger_cannot_be_told_from_none() -> None:
         assert (await ledger(world, batch_id, x_api_key="wrong")).status == 401
 
     asyncio.run(main())
+
+
+def test_a_batch_is_paused_and_resumed_beside_the_wire() -> None:
+    async def main() -> None:
+        world = World()
+        batch_id = await world.create("a")
+        path = f"/batchyard/v1/batches/{batch_id}"
+
+        assert (await world.call("POST", f"{path}/pause")).json() == {"id": batch_id, "paused": True}
+        assert await world.store.backlog(world.clock.now()) == []
+        shown = (await world.call("GET", f"/v1/messages/batches/{batch_id}")).json()
+        assert len(shown) == 10
+        assert (await world.call("POST", f"{path}/pause", headers={"x-api-key": "key-two"})).status == 404
+        assert (await world.call("POST", f"{path}/resume")).json() == {"id": batch_id, "paused": False}
+        assert len(await world.store.backlog(world.clock.now())) == 1
+        assert (await world.call("GET", f"{path}/pause")).status == 405
+
+    asyncio.run(main())

@@ -197,6 +197,30 @@ def cancel(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = No
     return _print(_call(url, key, lambda api: api.cancel(batch)), json=json)
 
 
+def pause(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None) -> int:
+    """Send nothing more of a batch until it is resumed. What is in flight goes on, and so does its deadline.
+
+    \b
+    Example:
+      $ batchyard pause msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    url, key = server(base_url, api_key)
+    put(_call(url, key, lambda api: api.pause(batch, paused=True)))
+    return 0
+
+
+def resume(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None) -> int:
+    """Go on with a batch that was paused.
+
+    \b
+    Example:
+      $ batchyard resume msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
+    """
+    url, key = server(base_url, api_key)
+    put(_call(url, key, lambda api: api.pause(batch, paused=False)))
+    return 0
+
+
 def delete(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
     """Delete one batch that has ended, with its results.
 

@@ -41,6 +41,10 @@ class Body(Protocol):
         """Yield exactly ``size`` bytes, or raise."""
 
 
+EXTENSION = "/batchyard/v1/batches"
+"""What Batchyard's servers have beside the wire."""
+
+
 class Api:
     """An asynchronous client; use it as a context manager. ``on_repeat`` hears of each failure that is tried again."""
 
@@ -93,6 +97,11 @@ class Api:
         """Ask that nothing more of the batch be sent. Asking twice is allowed."""
         return replies.batch(await self._call("POST", _path(batch_id, "/cancel")))
 
+    async def pause(self, batch_id: str, *, paused: bool) -> bytes:
+        """Pause or resume the batch, on a Batchyard; return the server's JSON on one line."""
+        verb = "/pause" if paused else "/resume"
+        return replies.compact(await self._call("POST", _path(batch_id, verb), root=EXTENSION))
+
     async def delete(self, batch_id: str) -> bytes:
         """Delete an ended batch with its results; return the server's JSON on one line."""
         return replies.compact(await self._call("DELETE", _path(batch_id)))
@@ -114,7 +123,7 @@ class Api:
     async def attempts(self, batch_id: str) -> AsyncIterator[bytes]:
         """Yield the attempt ledger line by line, as it came: an extension of Batchyard's. One try."""
         headers = {"accept": "application/x-jsonl"}
-        response = await self._send("GET", f"{_path(batch_id)}/attempts", headers, root="/batchyard/v1/batches")
+        response = await self._send("GET", f"{_path(batch_id)}/attempts", headers, root=EXTENSION)
         async with response:
             if response.status != 200:
                 raise await self._refusal(response)
@@ -143,12 +152,13 @@ class Api:
         headers: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
         body: Body | None = None,
+        root: str = "/v1/messages/batches",
     ) -> bytes:
         retry, waited = 0, 0.0
         while True:
             tried = {**(headers or {}), "x-stainless-retry-count": str(retry)}
             try:
-                async with await self._send(method, path, tried, query=query, body=body) as response:
+                async with await self._send(method, path, tried, query=query, body=body, root=root) as response:
                     if response.status == 200:
                         return await self._read(response)
                     raise await self._refusal(response)

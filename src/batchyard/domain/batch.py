@@ -80,6 +80,7 @@ class Batch:
     cancel_initiated_at: datetime | None = None
     archived_at: datetime | None = None
     sealed: Sealed | None = None
+    paused: bool = False
 
     @property
     def has_results(self) -> bool:
@@ -100,6 +101,12 @@ class Batch:
             cancel_initiated_at=now,
             closing=self.closing or Closing.CANCELED,
         )
+
+    def pause(self, *, paused: bool) -> "Batch":
+        """Return the batch paused, or resumed. Doing so twice changes nothing; an ended batch refuses."""
+        if self.status is Status.ENDED:
+            raise InvalidRequest(f"Message Batch {self.id} has ended: there is nothing to pause or to resume.")
+        return self if self.paused == paused else replace(self, paused=paused)
 
     def begin_expiry(self, now: datetime) -> "Batch":
         """Return the batch closed by its deadline; before it, or closed already, nothing changes."""

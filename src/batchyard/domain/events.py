@@ -25,6 +25,15 @@ class CancelAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchPaused:
+    """A batch was paused, or resumed."""
+
+    batch: str
+    workspace: str
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
 class BatchEnded:
     batch: str
     workspace: str
@@ -143,6 +152,7 @@ class BugFound:
 Event = (
     BatchCreated
     | CancelAsked
+    | BatchPaused
     | BatchEnded
     | BatchExpired
     | BatchDeleted

@@ -114,6 +114,11 @@ class MemoryStore:
         stored.batch = stored.batch.begin_cancel(now)
         return stored.batch
 
+    async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+        stored = self._find(workspace, batch_id)
+        stored.batch = stored.batch.pause(paused=paused)
+        return stored.batch
+
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         stored = self._find(workspace, batch_id)
         stored.batch.check_deletable()

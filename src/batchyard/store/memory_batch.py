@@ -90,7 +90,9 @@ class StoredBatch:
 
     def leasable(self, now: datetime) -> bool:
         """Whether requests of the batch may be leased at all at that time."""
-        return self.batch.closing is None and self.batch.status is not Status.ENDED and now < self.batch.expires_at
+        batch = self.batch
+        is_open = batch.closing is None and batch.status is not Status.ENDED
+        return is_open and not batch.paused and now < batch.expires_at
 
     def lease(self, owner: str, model: str, limit: int, now: datetime) -> Iterator[Row]:
         """Lease up to ``limit`` requests: due retries as they stand, then fresh ones in the order in which they run."""

@@ -104,6 +104,9 @@ class SqliteStore:
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
         return await self._writer.run(lambda connection: sqlite_batches.cancel(connection, workspace, batch_id, now))
 
+    async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+        return await self._writer.run(lambda c: sqlite_batches.pause(c, workspace, batch_id, paused=paused))
+
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         return await self._writer.run(self._wiping(lambda c: sqlite_batches.delete(c, workspace, batch_id)))
 

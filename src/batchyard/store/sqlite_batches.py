@@ -12,6 +12,7 @@ from batchyard.ports import Page, Ready
 from batchyard.store import sqlite_streams
 from batchyard.store.sqlite_rows import StoredBatch, batches, micros, moment
 
+_LEASABLE = "ended_at is null and closing is null and not paused and expires_at > ? and open > leased"
 _decode_retries = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
@@ -53,6 +54,13 @@ def cancel(connection: apsw.Connection, workspace: str, batch_id: str, now: date
     return canceling
 
 
+def pause(connection: apsw.Connection, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+    """Pause or resume; only the batch's own row changes."""
+    batch = find(connection, workspace, batch_id).batch().pause(paused=paused)
+    connection.execute("update batches set paused = ? where id = ?", (int(paused), batch_id))
+    return batch
+
+
 def delete(connection: apsw.Connection, workspace: str, batch_id: str) -> Batch:
     """Forget an ended batch. What is left of its rows has been the sweep's since its seal."""
     stored = find(connection, workspace, batch_id)
@@ -74,7 +82,7 @@ def beat(connection: apsw.Connection, owner: str, now: int, lease_micros: int) -
 def backlog(connection: apsw.Connection, now: int) -> Sequence[Ready]:
     """Return what may be leased: indexes batches_live and, for what waits for its time, requests_waiting."""
     connection.execute("begin")
-    rows = batches(connection, "ended_at is null and closing is null and expires_at > ? and open > leased", (now,))
+    rows = batches(connection, _LEASABLE, (now,))
     streams = sqlite_streams.of(connection, [stored.num for stored in rows if stored.only_model is None])
     return [ready for stored in rows for ready in _ready(connection, stored, streams.get(stored.num, {}))]
 

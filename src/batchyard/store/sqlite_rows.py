@@ -68,6 +68,7 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
     size: int | None
     sha256: str | None
     only_model: int | None
+    paused: int
 
     @property
     def first(self) -> int:
@@ -90,7 +91,7 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
 
     def leasable(self, now: int) -> bool:
         """Whether requests of it may be leased at all at that time."""
-        return self.ended_at is None and self.closing is None and now < self.expires_at
+        return self.ended_at is None and self.closing is None and not self.paused and now < self.expires_at
 
     def model_index(self, model: str) -> int | None:
         """Return what stands for a model in its requests; None: none of them names it."""
@@ -119,6 +120,7 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
             cancel_initiated_at=_moment_or_none(self.cancel_initiated_at),
             archived_at=_moment_or_none(self.archived_at),
             sealed=self._sealed(),
+            paused=bool(self.paused),
         )
 
     def _sealed(self) -> Sealed | None:

@@ -40,6 +40,9 @@ class StoreAround:
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
         return await self._call("cancel", lambda: self._inner.cancel(workspace, batch_id, now))
 
+    async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
+        return await self._call("pause", lambda: self._inner.pause(workspace, batch_id, paused=paused))
+
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         return await self._call("delete", lambda: self._inner.delete(workspace, batch_id))
 

@@ -150,6 +150,8 @@ class Api:
         match segments:
             case ["batches", batch_id, "attempts"] if batch_id:
                 return {"GET": lambda call: self.ledgers.attempts(call, batch_id)}
+            case ["batches", batch_id, ("pause" | "resume") as verb] if batch_id:
+                return {"POST": lambda call: self.batches.pause(call, batch_id, paused=verb == "pause")}
         return None
 
     def _batch_methods(self, segments: list[str]) -> Methods | None:

@@ -5,7 +5,7 @@ from contextlib import suppress
 from batchyard import wire
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import InvalidRequest, NotFound, StoreUnavailable
-from batchyard.domain.events import BatchDeleted, CancelAsked, Emit
+from batchyard.domain.events import BatchDeleted, BatchPaused, CancelAsked, Emit
 from batchyard.domain.ids import is_batch_id
 from batchyard.ports import Batches, Blobs, Clock
 from batchyard.web.calls import Answer, ApiCall, page_limit
@@ -36,6 +36,12 @@ class BatchCalls:
         if batch.cancel_initiated_at == now:
             self._emit(CancelAsked(batch.id, batch.workspace))
         return Answer(wire.batch_json(batch, call.base_url))
+
+    async def pause(self, call: ApiCall, batch_id: str, *, paused: bool) -> Answer:
+        """Beside the wire: nothing of the batch is sent until it is resumed. The batch object does not show it."""
+        batch = await self._batches.pause(call.workspace, known_form(batch_id), paused=paused)
+        self._emit(BatchPaused(batch.id, batch.workspace, paused))
+        return Answer(wire.paused_json(batch))
 
     async def delete(self, call: ApiCall, batch_id: str) -> Answer:
         batch = await self._batches.delete(call.workspace, known_form(batch_id))
