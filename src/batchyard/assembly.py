@@ -1,6 +1,7 @@
 """Makes the upstreams that the settings name, and the routes to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from zoneinfo import ZoneInfo
 
 from batchyard.config import Settings
 from batchyard.dispatch.lanes import Place
@@ -8,6 +9,7 @@ from batchyard.domain import params_pass, params_strict
 from batchyard.domain.errors import DataRefused
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
+from batchyard.domain.windows import is_open, window
 from batchyard.ports import Call, Clock, Upstream
 from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
@@ -37,9 +39,31 @@ def places(settings: Settings, clock: Clock) -> list[Place]:
             upstream(table, settings, clock),
             table.concurrency or settings.concurrency,
             Names(table.model or settings.model, table.models),
+            _hours(table, clock),
         )
         for table in tables(settings)
     ]
+
+
+def _hours(table: UpstreamTable, clock: Clock) -> Callable[[], bool]:
+    """Return whether the hours of an upstream are now; looked up once a second, for it is asked for each slot."""
+    if not table.windows:
+        return lambda: True
+    try:
+        windows = [window(text) for text in table.windows]
+    except ValueError:
+        raise DataRefused(f"upstreams.{table.name}: windows: there is no such hour in {table.windows}") from None
+    zone = ZoneInfo(table.timezone)
+    known: tuple[float, bool] = (-1.0, False)
+
+    def is_open_now() -> bool:
+        nonlocal known
+        now = clock.monotonic()
+        if not known[0] <= now < known[0] + 1.0:
+            known = (now, is_open(windows, clock.now().astimezone(zone)))
+        return known[1]
+
+    return is_open_now
 
 
 def routes(settings: Settings) -> list[Route]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?\Z")
 
 
@@ -85,6 +86,21 @@ def _host(text: str) -> str:
     return text if _HOST.match(text) else str(ip_address(text.removeprefix("[").removesuffix("]")))
 
 
+def _timezone(text: str) -> str:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - as above
+
+    try:
+        return ZoneInfo(text).key
+    except (OSError, KeyError) as unknown:
+        raise ValueError from unknown
+
+
+def _window(text: str) -> str:
+    if not re.fullmatch(rf"(?:{_DAY}(?:-{_DAY})?)?(?:(?:^| )\d\d:\d\d-\d\d:\d\d)?", text.lower()) or not text:
+        raise ValueError
+    return text
+
+
 def _network(text: str) -> str:
     from ipaddress import ip_network  # noqa: PLC0415 - as above
 
@@ -117,5 +133,7 @@ FILE = Kind("a file", FOLDER.parse, "FILE")
 SWITCH = Kind("true or false", {"true": True, "false": False}.__getitem__, "", toml=bool)
 RATE = Kind("a number, 0 or more", _matching(r"[0-9]{1,9}(\.[0-9]{1,6})?", float), "N", toml=float)
 SHARE = Kind("a number from 0 to 1", _matching(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", float), "N", toml=float)
+TIMEZONE = Kind("a time zone such as Europe/Berlin, or UTC", _timezone, "ZONE")
+WINDOWS = _many(_window, "hours such as 22:00-06:00, sat, mon-fri 19:00-07:00, set apart by commas")
 HOSTS = _many(lambda host: "*" if host == "*" else _host(host), "host names without ports, or *, set apart by commas")
 NETWORKS = _many(_network, "addresses or networks such as 10.0.0.0/8, set apart by commas")

@@ -18,7 +18,7 @@ from batchyard.declared import (
     setting,
     toml_text,
 )
-from batchyard.kinds import FILE, HTTP_URL, SWITCH, TEXT, VARIABLE, duration, one_of, whole
+from batchyard.kinds import FILE, HTTP_URL, SWITCH, TEXT, TIMEZONE, VARIABLE, WINDOWS, duration, one_of, whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 SIMULATOR = "simulator"
@@ -43,6 +43,8 @@ class UpstreamTable:
     first_byte: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time until an answer begins.")
     silence: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time between two parts of an answer.")
     max_answer_bytes: int = setting(whole(1024, 2**32), "67108864", "Most bytes of one answer.")
+    windows: tuple[str, ...] = setting(WINDOWS, "", "Hours in which batches may use it; calls may at any.")
+    timezone: str = setting(TIMEZONE, "UTC", "Where the clock of these hours is.")
     models: Mapping[str, str] = field(default_factory=dict)
     key: str | None = field(default=None, repr=False)
 

@@ -176,6 +176,20 @@ LANES = [
 
 LANES += [
     Bug(
+        "batches use an upstream outside its hours",
+        "dispatch/slots.py",
+        "        if not server.is_open():\n            return 0\n",
+        "",
+        LANE,
+    ),
+    Bug(
+        "a night ends at midnight",
+        "domain/windows.py",
+        " or ((day - 1) % 7 in self.days and minute < self.end)",
+        "",
+        "tests/unit/test_windows.py",
+    ),
+    Bug(
         "requests of batches are spent on finding out whether a server is well",
         "dispatch/slots.py",
         "        self._canary = canary\n",

@@ -307,8 +307,8 @@ def test_calls_go_on_while_the_store_cannot_commit() -> None:
         await asyncio.sleep(5)
 
         began = here.clock.monotonic()
-        assert await calls(here).attempt(ASKED) == answered()
-        assert here.clock.monotonic() - began == pytest.approx(0.5)
+        assert await asyncio.gather(*(calls(here).attempt(ASKED) for _ in range(2))) == [answered()] * 2
+        assert here.clock.monotonic() - began == pytest.approx(0.5)  # every slot is theirs meanwhile
 
         down.clear()
         assert await here.kinds(batch) == ["succeeded"] * 10

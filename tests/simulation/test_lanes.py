@@ -255,3 +255,23 @@ def test_slots_are_kept_however_lanes_fail(seed: int) -> None:
         await here.kill()
 
     run_virtual(main(), limit=20_000)
+
+
+def test_batches_wait_for_the_hours_of_an_upstream_and_calls_do_not() -> None:
+    async def main() -> None:
+        one = quick()
+        here = Yard([], [Route(("*",), (Target("one"),))])
+        here.places = [Place("one", one, 4, is_open=lambda: here.clock.monotonic() > 3600)]
+        await here.start()
+        batch = await here.create(8, models=["m"])
+        await asyncio.sleep(3000)
+        assert here.dispatcher is not None
+        asked = await here.dispatcher.calls.attempt(Call(b'{"model": "m"}', "2023-06-01", batched=False))
+        assert isinstance(asked, Answered)
+        assert len(one.calls) == 1
+
+        await here.ended(batch)
+        assert 3600 < here.clock.monotonic() < 3605
+        await here.kill()
+
+    run_virtual(main(), limit=5000)

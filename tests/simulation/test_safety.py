@@ -61,6 +61,21 @@ def test_calls_whose_result_is_not_committed_never_exceed_the_slots(limit: int) 
     run_virtual(main(), limit=600)
 
 
+def test_a_death_before_the_answer_of_a_seal_leaves_the_files_that_it_named() -> None:
+    async def main() -> None:
+        here = World(ScriptedUpstream(always(answered(), seconds=0.1)))
+        here.store = SlowStore(here.kept, lambda verb: 4.0 if verb == "seal" else 0.0)
+        await here.start()
+        batch = await here.create(3)
+        while (await here.kept.get("w", batch.id)).status is not Status.ENDED:
+            await asyncio.sleep(0.1)
+        await here.kill()
+
+        assert await here.kinds(batch) == ["succeeded"] * 3
+
+    run_virtual(main(), limit=600)
+
+
 def test_what_a_dead_owner_had_in_flight_may_have_been_paid_for() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=100.0))

@@ -31,12 +31,14 @@ NOWHERE_SLOTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """An upstream as lanes use it: its name, most calls in flight over all our processes, what it calls its models."""
+    """An upstream as lanes use it: its name, most calls in flight over all our processes, what it calls its models,
+    and whether batches may use it at this hour."""
 
     name: str
     upstream: Upstream
     limit: int
     names: Names = field(default_factory=Names)
+    is_open: Callable[[], bool] = lambda: True
 
 
 class Lane:
@@ -72,7 +74,7 @@ class Lanes:
     def __init__(self, places: Sequence[Place], routes: Sequence[Route], clock: Clock, emit: Emit) -> None:
         self._places = {place.name: place for place in places}
         self._routes, self._clock, self._emit = routes, clock, emit
-        self._servers = {place.name: Server(place.limit) for place in places}
+        self._servers = {place.name: Server(place.limit, place.is_open) for place in places}
         self._lanes: dict[str, dict[str, Lane]] = {place.name: {} for place in places}
         self._ways: dict[str, Ways] = {}
         nowhere = Place("(no route)", _Nowhere(), NOWHERE_SLOTS)

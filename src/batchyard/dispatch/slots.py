@@ -13,8 +13,10 @@ from batchyard.domain.limiter import Limiter
 class Server:
     """The slots of one upstream, over all its lanes. ``limit`` is the operator's, ``ceiling`` our share of it."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, is_open: Callable[[], bool] = lambda: True) -> None:
         assert limit > 0
+        self.is_open = is_open
+        """Whether batches may use the upstream at this hour; calls that somebody waits for may at any."""
         self.limit = self.ceiling = limit
         self.running = 0
         self.settled = 0
@@ -53,6 +55,8 @@ class Slots:
         """Return how many attempts may be picked now."""
         server = self.server
         self.limiter.ceiling = server.ceiling
+        if not server.is_open():
+            return 0
         if self._canary and self.limiter.is_probing:
             self._wanted = True
             return 0
