@@ -18,7 +18,7 @@ from batchyard.domain.errors import BatchyardError
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import NewBatch, Page, Pick, Store, Turn
+from batchyard.ports import NewBatch, NewCarrier, Page, Pick, Store, Turn
 from batchyard.testing.factories import (
     MODEL,
     NOW,
@@ -44,6 +44,7 @@ LONG = (599.2, 43_201.9, 86_399.4)
 """Steps of the clock, about the size of every limit that a store knows."""
 
 
+MOVES = ["sent", "adopt", "members", "finish", "lost", "reclaim"]
 Verb = Callable[[Store], Coroutine[Any, Any, Any]]
 
 workspaces = st.sampled_from(WORKSPACES)
@@ -99,6 +100,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.real = self.open(type(self).real_factory, "real")
         self.model = self.open(type(self).model_factory, "model")
         self.batches: list[Batch] = []
+        self.carriers = 0
         self.held: list[Held] = []
         self.spent: list[Held] = []
         self.seen: dict[str, Batch] = {}
@@ -274,7 +276,7 @@ class StoreMachine(RuleBasedStateMachine):
         """Settle all that a batch still has, but for ``kept`` requests."""
         batch = data.draw(st.sampled_from(self.batches), label="batch").id
         self.take_turn(owner, [], [Pick(batch, model, 9) for model in MODELS], self.now)
-        for holder in OWNERS:
+        for holder in sorted({held.owner for held in self.held}):
             own = [held.lease for held in self.held if held.owner == holder and held.lease.batch == batch]
             self.take_turn(holder, [self.a_settlement(data, lease) for lease in own[kept:]], [], self.now)
 
@@ -291,10 +293,47 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def reclaim(self, data: st.DataObject) -> None:
-        owner = data.draw(st.sampled_from([held.owner for held in self.held] or OWNERS), label="owner")
+        busy = [held.owner for held in self.held if held.owner in OWNERS]
+        owner = data.draw(st.sampled_from(busy or OWNERS), label="owner")
         self.both(lambda store: store.reclaim(owner, self.now))
+        self.spend(owner)
+
+    def spend(self, owner: str) -> None:
         self.spent += [held for held in self.held if held.owner == owner]
         self.held = [held for held in self.held if held.owner != owner]
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data(), tender=owners, limit=st.integers(1, 3))
+    def make(self, data: st.DataObject, tender: str, limit: int) -> None:
+        """Make a carrier; its members are held by its id, and settled as any owner's."""
+        ready = [(ready.batch, ready.model) for ready in self.runner.run(self.model.backlog(self.now))]
+        one = st.sampled_from(ready) if ready else st.tuples(st.just(self.any_batch(data)), st.sampled_from(MODELS))
+        batch, model = data.draw(one, label="ready")
+        new = NewCarrier(f"carrier{self.carriers}", "lane", self.now, self.now + timedelta(hours=1))
+        self.carriers += 1
+        made = self.both(lambda store: store.make(tender, new, Pick(batch, model, limit)))
+        self.held += [Held(new.id, lease) for lease in made[1]] if made else []
+
+    @precondition(lambda self: self.carriers)
+    @rule(
+        data=st.data(), tender=owners, what=st.sampled_from(["sent", "adopt", "members", "finish", "lost", "reclaim"])
+    )
+    def tend(self, data: st.DataObject, tender: str, what: str) -> None:
+        """Move a carrier, now and then one that another tends."""
+        carrier = f"carrier{data.draw(st.integers(0, self.carriers - 1), label='carrier')}"
+        match what:
+            case "sent":
+                self.both(lambda store: store.sent(tender, carrier, "up-1"))
+            case "adopt":
+                self.both(lambda store: store.adopt(tender, self.now))
+            case "members":
+                self.both(lambda store: store.members(carrier))
+            case "reclaim":
+                self.both(lambda store: store.reclaim(carrier, self.now))
+            case _:
+                if self.both(lambda store: store.finish(tender, carrier, lost=what == "lost", now=self.now)):
+                    self.spend(carrier)
+        self.both(lambda store: store.tended(tender))
 
     @rule()
     def expire(self) -> None:

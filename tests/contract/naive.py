@@ -276,7 +276,8 @@ class NaiveStore:
         return []
 
     async def reclaim(self, owner: str, now: datetime) -> int:
-        self.beats.pop(owner, None)
+        if self.beats.pop(owner, None) is None:
+            return 0
         lost = [row for row in self.requests if row.owner == owner]
         for row in lost:
             row.owner = None

@@ -9,12 +9,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from batchyard.ports import Store
 from tests.contract.machine import StoreMachine
-from tests.contract.naive import NaiveStore
+from tests.contract.naive_carriers import NaiveStoreWithCarriers
 from tests.contract.store_table import LEASE_SECONDS, STORES, SURVIVE_CLOSE
 
 
 async def naive(folder: Path, entropy: Callable[[], int]) -> Store:
-    return NaiveStore(lease_seconds=LEASE_SECONDS, entropy=entropy)
+    return NaiveStoreWithCarriers(lease_seconds=LEASE_SECONDS, entropy=entropy)
 
 
 def machine(name: str) -> type[StoreMachine]:

@@ -9,7 +9,7 @@ from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Lease, Origin
 from batchyard.domain.result import kind
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Store, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
 from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, sealed_files, succeeded
 
 T = TypeVar("T")
@@ -127,6 +127,37 @@ class Yard:
 
     def blobs(self) -> set[str]:
         return self.run(self.store.blobs())
+
+    def make(
+        self, batch: Batch, limit: int = 1000, *, carrier: str = "c1", tender: str = "o1", now: datetime = SOON
+    ) -> tuple[Carrier, list[Lease]] | None:
+        """Return a carrier of the batch's pending requests and its members; None where there are none."""
+        new = NewCarrier(carrier, "up/simulator", now, batch.expires_at)
+        made = self.run(self.store.make(tender, new, Pick(batch.id, MODEL, limit)))
+        return None if made is None else (made[0], list(made[1]))
+
+    def made(
+        self, batch: Batch, limit: int = 1000, *, carrier: str = "c1", tender: str = "o1", now: datetime = SOON
+    ) -> list[Lease]:
+        """Make a carrier, which must be possible, and return its members."""
+        made = self.make(batch, limit, carrier=carrier, tender=tender, now=now)
+        assert made is not None
+        return made[1]
+
+    def sent(self, carrier: str = "c1", upstream_id: str = "up-1", *, tender: str = "o1") -> bool:
+        return self.run(self.store.sent(tender, carrier, upstream_id))
+
+    def tended(self, tender: str = "o1") -> list[Carrier]:
+        return list(self.run(self.store.tended(tender)))
+
+    def adopt(self, tender: str = "o2", now: datetime = SOON) -> list[str]:
+        return [carrier.id for carrier in self.run(self.store.adopt(tender, now))]
+
+    def members(self, carrier: str = "c1") -> list[Lease]:
+        return list(self.run(self.store.members(carrier)))
+
+    def finish(self, carrier: str = "c1", *, lost: bool = False, tender: str = "o1", now: datetime = SOON) -> bool:
+        return self.run(self.store.finish(tender, carrier, lost=lost, now=now))
 
     def ended(self, requests: int = 1, new: NewBatch | None = None, came: Origin | None = None) -> Batch:
         """Return a batch that has ended, all its requests succeeded."""

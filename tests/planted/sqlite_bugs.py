@@ -6,6 +6,7 @@ OPEN = "tests/unit/test_sqlite_open.py"
 WRITER = "tests/unit/test_sqlite_writer.py"
 SETTLE = "tests/contract/test_store_settle.py"
 LEASE = "tests/contract/test_store_lease.py"
+CARRIERS = "tests/contract/test_store_carriers.py"
 
 SQLITE: list[Bug] = [
     Bug(
@@ -171,5 +172,40 @@ SQLITE: list[Bug] = [
         "elif self._pages >= self._checkpoint_at:",
         "elif self._pages < 0:",
         WRITER,
+    ),
+    Bug(
+        "SQLite: a carrier dies like a dispatcher",
+        "store/sqlite_upkeep.py",
+        "owners where beat > 0 and beat < ?",
+        "owners where beat < ?",
+        CARRIERS,
+    ),
+    Bug(
+        "SQLite: who lost a carrier moves it on",
+        "store/sqlite_carriers.py",
+        " and c.nonce = ? and c.owner = (select num from owners where id = ?)",
+        " and c.nonce = ? and ? is not null",
+        CARRIERS,
+    ),
+    Bug(
+        "SQLite: carriers of the living are adopted",
+        "store/sqlite_carriers.py",
+        "(o.num is null or ? - o.beat > ?)",
+        "(o.num is null or ? - o.beat > -?)",
+        CARRIERS,
+    ),
+    Bug(
+        "SQLite: a lost carrier costs its members",
+        "store/sqlite_carriers.py",
+        "(int(not lost), micros(now)",
+        "(1, micros(now)",
+        CARRIERS,
+    ),
+    Bug(
+        "SQLite: the sweep takes a carrier that is at work",
+        "store/sqlite_upkeep.py",
+        "delete from carriers where batch = ? and state in ('collected', 'lost')",
+        "delete from carriers where batch = ?",
+        CARRIERS,
     ),
 ]

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "batchyard"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": {"domain"},
-    "ports": {"domain"},
+    "ports": {"domain", "ports"},
     "intake": {"domain", "intake"},
     "wire": {"domain"},
     "dispatch": {"domain", "ports", "dispatch"},
@@ -48,7 +48,7 @@ ADAPTERS_APART = {"store", "upstream", "blobs"}
 DOMAIN_STANDARD_LIBRARY_ONLY = {"asyncio", "logging", "random", "secrets", "time", "socket", "threading", "os"}
 LONGEST_MODULE = 300
 LONGEST_FUNCTION = 40
-EXCEPTIONS: dict[str, str] = {"ports.py": "every seam on one page; most of it is the contract in words"}
+EXCEPTIONS: dict[str, str] = {}
 """``module`` or ``module:function`` -> why it may be longer."""
 
 MODULES = sorted(SOURCE.rglob("*.py"))

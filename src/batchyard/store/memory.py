@@ -14,8 +14,9 @@ from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Short, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
+from batchyard.store.memory_carriers import MemoryCarriers
 
 REPEAT_WINDOW = timedelta(minutes=10)
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
@@ -36,6 +37,7 @@ class MemoryStore:
         self._leased: dict[str, dict[tuple[str, int], Row]] = {}  # owner -> what it holds
         self._doomed: deque[Row] = deque()
         self._last_created_at: datetime | None = None
+        self._carriers = MemoryCarriers(self._batches, self._owners, self._leased, self._lease_time)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -185,7 +187,8 @@ class MemoryStore:
         return [row.lease for row in rows]
 
     async def reclaim(self, owner: str, now: datetime) -> int:
-        self._owners.pop(owner, None)
+        if self._owners.pop(owner, None) is None:
+            return 0
         rows = self._leased.pop(owner, {})
         for row in rows.values():
             self._running[row.lease.batch].reclaim(row, now)
@@ -242,6 +245,24 @@ class MemoryStore:
         for stored in self._batches.values():
             names |= _needed(stored.batch)
         return names
+
+    async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
+        return self._carriers.make(tender, new, pick)
+
+    async def sent(self, tender: str, carrier: str, upstream_id: str) -> bool:
+        return self._carriers.sent(tender, carrier, upstream_id)
+
+    async def tended(self, tender: str) -> Sequence[Carrier]:
+        return self._carriers.tended(tender)
+
+    async def adopt(self, tender: str, now: datetime) -> Sequence[Carrier]:
+        return self._carriers.adopt(tender, now)
+
+    async def members(self, carrier: str) -> Sequence[Lease]:
+        return self._carriers.members(carrier)
+
+    async def finish(self, tender: str, carrier: str, *, lost: bool, now: datetime) -> bool:
+        return self._carriers.finish(tender, carrier, lost=lost, now=now)
 
 
 def _needed(batch: Batch) -> set[str]:

@@ -137,9 +137,14 @@ class StoredBatch:
 
     def reclaim(self, row: Row, now: datetime) -> None:
         """Take the row back from a dead owner: it may have been sent, and paid."""
+        row.lease = structs.replace(row.lease, deaths=row.lease.deaths + 1)
+        self.release(row, now, paid=1)
+
+    def release(self, row: Row, now: datetime, *, paid: int) -> None:
+        """Take the row back from whom it was leased to; ``paid`` more attempts of it may have been billed."""
         row.owner = None
         self._leased -= 1
-        row.lease = structs.replace(row.lease, paid=row.lease.paid + 1, deaths=row.lease.deaths + 1)
+        row.lease = structs.replace(row.lease, paid=row.lease.paid + paid)
         heapq.heappush(self._waiting[row.lease.model], (now, row.lease.seq))
 
     def finals(self) -> Iterator[Sequence[Final]]:

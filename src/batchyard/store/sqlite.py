@@ -16,9 +16,17 @@ import apsw
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
-from batchyard.domain.request import Drafts, Origin
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Turn
-from batchyard.store import database, sqlite_batches, sqlite_create, sqlite_finals, sqlite_upkeep, sqlite_work
+from batchyard.domain.request import Drafts, Lease, Origin
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Turn
+from batchyard.store import (
+    database,
+    sqlite_batches,
+    sqlite_carriers,
+    sqlite_create,
+    sqlite_finals,
+    sqlite_upkeep,
+    sqlite_work,
+)
 from batchyard.store.lock import OwnerLock
 from batchyard.store.reader import Readers
 from batchyard.store.sqlite_rows import micros
@@ -151,6 +159,24 @@ class SqliteStore:
 
     async def blobs(self) -> set[str]:
         return await self._readers.run(sqlite_upkeep.blobs)
+
+    async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
+        return await self._writer.run(lambda connection: sqlite_carriers.make(connection, tender, new, pick))
+
+    async def sent(self, tender: str, carrier: str, upstream_id: str) -> bool:
+        return await self._writer.run(lambda c: sqlite_carriers.sent(c, tender, carrier, upstream_id))
+
+    async def tended(self, tender: str) -> Sequence[Carrier]:
+        return await self._readers.run(lambda connection: sqlite_carriers.tended(connection, tender))
+
+    async def adopt(self, tender: str, now: datetime) -> Sequence[Carrier]:
+        return await self._writer.run(lambda c: sqlite_carriers.adopt(c, tender, now, self._lease_micros))
+
+    async def members(self, carrier: str) -> Sequence[Lease]:
+        return await self._readers.run(lambda connection: sqlite_carriers.members(connection, carrier))
+
+    async def finish(self, tender: str, carrier: str, *, lost: bool, now: datetime) -> bool:
+        return await self._writer.run(lambda c: sqlite_carriers.finish(c, tender, carrier, lost=lost, now=now))
 
     def _wiping(self, work: Work[T]) -> Work[T]:
         """Return the work, with a wish that what it deletes leaves the WAL too."""

@@ -22,7 +22,7 @@ def reclaim(connection: apsw.Connection, owner: str, now: datetime) -> int:
     Looks through the rows of every live batch with leases: an index on the owner would cost two entries for each
     attempt, to save some 10 ms per 100,000 requests when a process has died.
     """
-    num = connection.execute("delete from owners where id = ? returning num", (owner,)).get
+    num = connection.execute("delete from owners where id = ? and beat > 0 returning num", (owner,)).get
     if num is None:
         return 0
     taken = 0
@@ -115,6 +115,7 @@ def _sweep_batch(connection: apsw.Connection, num: int, limit: int) -> int:
         connection.execute("delete from requests where id between ? and ?", (first, last))
     if count < limit:
         sqlite_streams.delete(connection, num)
+        connection.execute("delete from carriers where batch = ? and state in ('collected', 'lost')", (num,))
         connection.execute("delete from sweeps where batch = ?", (num,))
     return count
 
@@ -146,9 +147,10 @@ def blobs(connection: apsw.Connection) -> set[str]:
 
 
 def dead(connection: apsw.Connection, beat_before: int) -> Sequence[str]:
-    """Return the owners whose last heartbeat is older than that."""
+    """Return the owners whose last heartbeat is older than that; carriers have none (0)."""
     return _decode_names(
         connection.execute(
-            "select json_group_array(id) from (select id from owners where beat < ? order by num)", (beat_before,)
+            "select json_group_array(id) from (select id from owners where beat between 1 and ? - 1 order by num)",
+            (beat_before,),
         ).get
     )

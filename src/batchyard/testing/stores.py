@@ -10,8 +10,8 @@ from typing import TypeVar
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.outcome import Settlement
-from batchyard.domain.request import Drafts, Origin
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Store, Turn
+from batchyard.domain.request import Drafts, Lease, Origin
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
 
 T = TypeVar("T")
 
@@ -87,6 +87,24 @@ class StoreAround:
 
     async def blobs(self) -> set[str]:
         return await self._call("blobs", self._inner.blobs)
+
+    async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
+        return await self._call("make", lambda: self._inner.make(tender, new, pick))
+
+    async def sent(self, tender: str, carrier: str, upstream_id: str) -> bool:
+        return await self._call("sent", lambda: self._inner.sent(tender, carrier, upstream_id))
+
+    async def tended(self, tender: str) -> Sequence[Carrier]:
+        return await self._call("tended", lambda: self._inner.tended(tender))
+
+    async def adopt(self, tender: str, now: datetime) -> Sequence[Carrier]:
+        return await self._call("adopt", lambda: self._inner.adopt(tender, now))
+
+    async def members(self, carrier: str) -> Sequence[Lease]:
+        return await self._call("members", lambda: self._inner.members(carrier))
+
+    async def finish(self, tender: str, carrier: str, *, lost: bool, now: datetime) -> bool:
+        return await self._call("finish", lambda: self._inner.finish(tender, carrier, lost=lost, now=now))
 
 
 class SlowStore(StoreAround):

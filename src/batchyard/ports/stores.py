@@ -1,21 +1,16 @@
-"""The seams: what the core asks of stores, blobs, upstreams, keys and clocks. The docstrings are the contract.
-
-Every implementation of one port passes the same suite in ``tests/contract``. A store implements ``Batches``,
-``Work`` and ``Upkeep``. Any verb of a store or of blobs may raise ``StoreUnavailable``.
-"""
+"""What API calls, dispatchers and the upkeep ask of a store."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
-
 from batchyard.domain.batch import Batch, Counts, Sealed
-from batchyard.domain.catalog import ModelInfo
-from batchyard.domain.outcome import Outcome, Settlement, Trace
-from batchyard.domain.request import Drafts, Lease, Origin
+from batchyard.domain.outcome import Settlement, Trace
+from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result
+from batchyard.ports.carriers import Carriers
+from batchyard.ports.picks import Pick, Ready, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,51 +68,6 @@ class Batches(Protocol):
 
     async def delete(self, workspace: str, batch_id: str) -> Batch:
         """Forget an ended batch and return what it was; its blobs are the caller's to delete, its rows the sweep's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """Requests of one batch and model that are neither leased nor final: ``pending`` of them, the first one ready at
-    ``next_ready_at``. A request never tried is ready at ``created_at``.
-    """
-
-    batch: str
-    workspace: str
-    created_at: datetime
-    expires_at: datetime
-    version: str
-    betas: tuple[str, ...]
-    model: str
-    pending: int
-    next_ready_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """Lease up to ``limit`` requests of this batch that name this model."""
-
-    batch: str
-    model: str
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class Short:
-    """A pick that got less than it asked for: when the next of those requests is ready, None if none is pending."""
-
-    batch: str
-    model: str
-    next_ready_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What one turn did: new leases, settlements refused as stale, batches that can be sealed since, short picks."""
-
-    leases: Sequence[Lease]
-    stale: Sequence[Settlement]
-    ripe: Sequence[str]
-    short: Sequence[Short] = ()
 
 
 class Work(Protocol):
@@ -200,134 +150,8 @@ class Upkeep(Protocol):
         """Return the name of every blob that a batch still needs: its body until the seal, then what is sealed."""
 
 
-class Store(Batches, Work, Upkeep, Protocol):
+class Store(Batches, Work, Upkeep, Carriers, Protocol):
     """All verbs, and an end."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""
-
-
-class BlobWriter(Protocol):
-    """A blob being written; nobody can read it before ``finish``."""
-
-    name: str
-
-    async def write(self, chunk: bytes) -> None:
-        """Append."""
-
-    async def finish(self) -> None:
-        """Make it durable, whole, under its name."""
-
-    async def abort(self) -> None:
-        """Leave nothing behind. Allowed after ``finish`` or twice: then it does nothing."""
-
-
-class BlobReader(Protocol):
-    """An open blob: it can be read to its end though it is deleted meanwhile, until it is closed."""
-
-    size: int
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """Return exactly these bytes; raise ``Damaged`` if they are not what was written."""
-
-    def close(self) -> None:
-        """Let go. Closing twice is allowed."""
-
-
-class Damaged(Exception):
-    """Bytes of a blob, or the blob, are missing or not what was written."""
-
-
-class Blobs(Protocol):
-    """Bytes under names of their own choosing; written once, never changed."""
-
-    def writer(self, kind: str) -> BlobWriter:
-        """Begin a blob with a new random name that ends in ``.kind``."""
-
-    async def read(self, name: str, offset: int, length: int) -> bytes:
-        """Return exactly these bytes of a finished blob, not checked; raise ``Damaged`` where there are fewer."""
-
-    async def open(self, name: str) -> BlobReader:
-        """Open a finished blob; raise ``Damaged`` if it is missing."""
-
-    async def delete(self, name: str) -> None:
-        """Remove it. A missing blob is no error."""
-
-    async def old(self, seconds: float) -> Sequence[str]:
-        """Return the names of all blobs, finished or not, last written longer ago than that."""
-
-
-class Call(msgspec.Struct, frozen=True, gc=False):
-    """One attempt as an upstream sees it: the client's params, byte for byte, and the batch's version and betas."""
-
-    params: bytes
-    version: str
-    betas: tuple[str, ...] = ()
-    batched: bool = True
-
-
-class Stream(Protocol):
-    """An answer that has begun: its server-sent events as they come, for one reader. The reader closes it."""
-
-    async def read(self) -> bytes | Outcome:
-        """Return the next bytes; none of them at the whole stream's end, or the outcome that a break amounts to.
-
-        What is not read is not fetched: little is held. Once it has ended, every read says the same.
-        """
-
-    async def close(self) -> None:
-        """Cut the call if it has not ended. Closing twice is allowed."""
-
-
-class Calls(Protocol):
-    """What API calls ask of a lane, ahead of batches. Raises nothing for what a server or a network does.
-
-    ``attempt`` and ``stream`` wait for a slot, not for long: a lane that is held or full is ``NotStarted``.
-    """
-
-    async def attempt(self, call: Call) -> Outcome:
-        """Make the call once and say what came of it. Cancelling it cuts the call.
-
-        An ``Answered`` is a whole Message that was judged; its bytes are on one line.
-        """
-
-    async def stream(self, call: Call) -> Stream | Outcome:
-        """Make the call once, for params that ask for a stream; an outcome if no stream began. It is never answered."""
-
-    async def count(self, call: Call) -> int | Outcome:
-        """Return how many input tokens the body of a count is. Takes no slot; never answered."""
-
-    async def models(self) -> Sequence[ModelInfo] | Outcome:
-        """Return the models that can be named, newest first; none where the server keeps no list."""
-
-
-class Upstream(Calls, Protocol):
-    """A model server. Its calls are made at once: who may make one is for the caller to know."""
-
-    async def close(self) -> None:
-        """Let go of connections."""
-
-
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """Who makes an API call: the workspace, and a hash that stands for the key."""
-
-    workspace: str
-    caller: str
-
-
-class Keys(Protocol):
-    """Who may call."""
-
-    async def principal(self, key: str) -> Principal | None:
-        """Return whose key this is, or None. Takes the same time for any wrong key."""
-
-
-class Clock(Protocol):
-    """Time. ``now`` never jumps while the process lives, whatever the wall clock does."""
-
-    def now(self) -> datetime:
-        """Return the time of day, aware, UTC."""
-
-    def monotonic(self) -> float:
-        """Return seconds that only grow."""

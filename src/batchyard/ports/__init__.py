@@ -1,0 +1,41 @@
+"""The seams: what the core asks of stores, blobs, upstreams, keys and clocks. The docstrings are the contract.
+
+Every implementation of one port passes the same suite in ``tests/contract``. A store implements ``Batches``,
+``Work``, ``Upkeep`` and ``Carriers``. Any verb of a store or of blobs may raise ``StoreUnavailable``.
+"""
+
+from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
+from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
+from batchyard.ports.picks import Pick, Ready, Short, Turn
+from batchyard.ports.stores import Batches, Final, NewBatch, Page, Store, Upkeep, Work
+from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
+from batchyard.ports.world import Clock, Keys, Principal
+
+__all__ = [
+    "Batches",
+    "BlobReader",
+    "BlobWriter",
+    "Blobs",
+    "Call",
+    "Calls",
+    "Carrier",
+    "CarrierState",
+    "Carriers",
+    "Clock",
+    "Damaged",
+    "Final",
+    "Keys",
+    "NewBatch",
+    "NewCarrier",
+    "Page",
+    "Pick",
+    "Principal",
+    "Ready",
+    "Short",
+    "Store",
+    "Stream",
+    "Turn",
+    "Upkeep",
+    "Upstream",
+    "Work",
+]
