@@ -188,3 +188,16 @@ def test_two_owners_never_hold_the_same_request(yard: Yard) -> None:
         held += [lease.seq for lease in yard.lease(batch, 5, owner=f"o{turn % 3}")]
 
     assert sorted(held) == list(range(50))
+
+
+def test_what_a_reclaimed_owner_settles_is_stale_until_it_leases_again(yard: Yard) -> None:
+    batch = yard.create(1)
+    [lease] = yard.lease(batch)
+    yard.reclaim()
+    yard.beat("o1")
+
+    turn = yard.settle(succeeded(lease))
+
+    assert [stale.lease for stale in turn.stale] == [lease]
+    assert yard.get(batch).counts == Counts(processing=1)
+    assert [ready.pending for ready in yard.backlog()] == [1]

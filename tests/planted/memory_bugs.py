@@ -261,12 +261,18 @@ MEMORY = [
     ),
     Bug("expire tells of a batch again and again", VERBS, "if batch is not stored.batch:", "if batch.closing:", RIPE),
     Bug("expire is not kept", VERBS, "                stored.batch = batch\n", "", RIPE),
-    Bug("reclaim forgets that it may be paid", ROWS, "paid=row.lease.paid + 1, deaths", "deaths", OWNERS),
+    Bug(
+        "reclaim forgets that it may be paid",
+        ROWS,
+        "self.release(row, now, paid=1)",
+        "self.release(row, now, paid=0)",
+        OWNERS,
+    ),
     Bug(
         "reclaim forgets the death",
         ROWS,
-        "paid=row.lease.paid + 1, deaths=row.lease.deaths + 1",
-        "paid=row.lease.paid + 1",
+        "        row.lease = structs.replace(row.lease, deaths=row.lease.deaths + 1)\n",
+        "",
         OWNERS,
     ),
     Bug(
@@ -276,7 +282,13 @@ MEMORY = [
         "rows = self._leased.get(owner, {})",
         OWNERS,
     ),
-    Bug("reclaim remembers the owner", VERBS, "        self._owners.pop(owner, None)\n", "", OWNERS),
+    Bug(
+        "reclaim remembers the owner",
+        VERBS,
+        "if self._owners.pop(owner, None) is",
+        "if self._owners.get(owner) is",
+        OWNERS,
+    ),
     Bug(
         "an owner that only leases is never dead",
         VERBS,

@@ -176,8 +176,8 @@ SQLITE: list[Bug] = [
     Bug(
         "SQLite: a carrier dies like a dispatcher",
         "store/sqlite_upkeep.py",
-        "owners where beat > 0 and beat < ?",
-        "owners where beat < ?",
+        "where beat between 1 and ? - 1",
+        "where beat <= ? - 1",
         CARRIERS,
     ),
     Bug(
