@@ -39,6 +39,11 @@ class NaiveStoreWithCarriers(NaiveStore):
         self.carriers += ((tender, carrier),)
         return carrier, await self.members(new.id)
 
+    async def reclaim(self, owner: str, now: datetime) -> int:
+        if owner in self.beats:
+            self.carriers = tuple(("" if who == owner else who, carrier) for who, carrier in self.carriers)
+        return await super().reclaim(owner, now)
+
     async def sent(self, tender: str, carrier: str, upstream_id: str) -> bool:
         for who, known in self.carriers:
             if (who, known.id) == (tender, carrier) and known.upstream_id in {None, upstream_id}:

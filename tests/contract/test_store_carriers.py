@@ -240,3 +240,15 @@ def test_retries_ride_along_with_fresh_requests(yard: Yard) -> None:
 
     assert [(lease.seq, lease.attempt) for lease in members] == [(0, 2), (1, 1), (2, 1)]
     assert yard.turn([], [Pick(batch.id, MODEL, 5)]).leases == []
+
+
+def test_a_tender_that_was_reclaimed_and_came_back_tends_nothing_until_it_adopts(yard: Yard) -> None:
+    batch = yard.create(1)
+    yard.made(batch)
+    yard.reclaim("o1")
+    yard.beat("o1")
+
+    assert not yard.run(yard.store.sent("o1", "c1", "up-1"))
+    assert list(yard.run(yard.store.tended("o1"))) == []
+    assert [taken.id for taken in yard.run(yard.store.adopt("o1", SOON))] == ["c1"]
+    assert yard.run(yard.store.sent("o1", "c1", "up-1"))

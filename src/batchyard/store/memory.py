@@ -189,6 +189,7 @@ class MemoryStore:
     async def reclaim(self, owner: str, now: datetime) -> int:
         if self._owners.pop(owner, None) is None:
             return 0
+        self._carriers.forget(owner)
         rows = self._leased.pop(owner, {})
         for row in rows.values():
             self._running[row.lease.batch].reclaim(row, now)

@@ -12,6 +12,10 @@ from batchyard.store.memory_batch import Row, StoredBatch
 Held = dict[str, dict[tuple[str, int], Row]]
 
 
+NOBODY = ""
+"""The tender of a carrier whose own was reclaimed; no owner is called so."""
+
+
 @dataclass(slots=True)
 class _Tended:
     carrier: Carrier
@@ -83,6 +87,12 @@ class MemoryCarriers:
         for row in self._leased.pop(carrier).values():
             self._batches[row.lease.batch].release(row, now, paid=0 if lost else 1)
         return True
+
+    def forget(self, tender: str) -> None:
+        """Its tender was reclaimed: whoever adopts them tends them, were it the same one, come back."""
+        for held in self._open.values():
+            if held.tender == tender:
+                held.tender = NOBODY
 
     def _of(self, tender: str, carrier: str) -> _Tended | None:
         held = self._open.get(carrier)
