@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
-from batchyard.config import Settings
 from batchyard.dispatch.lanes import Place
 from batchyard.domain import params_pass, params_strict
 from batchyard.domain.errors import DataRefused
@@ -11,6 +10,7 @@ from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
 from batchyard.domain.windows import is_open, window
 from batchyard.ports import Call, Clock, Upstream
+from batchyard.settings import Settings
 from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.judged import JudgedUpstream

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from batchyard import assembly
-from batchyard.config import Settings
 from batchyard.dispatch.lanes import Place
 from batchyard.domain.outcome import Answered, Held, Outcome
 from batchyard.ports import Call, Clock
+from batchyard.settings import Settings
 from batchyard.upstream_tables import UpstreamTable
 
 VERSION = "2023-06-01"

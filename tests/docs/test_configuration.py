@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, DECLARED, NOT_YET, read
+from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, NOT_YET, read
 from batchyard.declared import Declared
+from batchyard.settings import DECLARED
 from batchyard.upstream_tables import DECLARED_UPSTREAM
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()

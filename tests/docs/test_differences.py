@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from batchyard.config import DECLARED
+from batchyard.settings import DECLARED
 from tests.e2e.processes import HEADERS, ServerProcess
 
 PAGE = (Path(__file__).parents[2] / "docs" / "differences.md").read_text()

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from batchyard.config import DECLARED
 from batchyard.domain.outcome import Answered, Failed, NotStarted, Outcome, Refused
 from batchyard.domain.result import ERROR_TYPES
 from batchyard.ports import Call
+from batchyard.settings import DECLARED
 from batchyard.testing.time import VirtualTimeLoop
 from batchyard.upstream.simulated_keywords import ANNOTATIONS, ASSERTIONS
 from batchyard.upstream.simulated_markers import REFUSAL_CATEGORIES, STOP_REASONS

@@ -75,7 +75,7 @@ WIRE = [
     ),
     Bug(
         "the fixtures are always there",
-        "app.py",
+        "app/process.py",
         "Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over",
         "Fixtures(self._clock).methods",
         FIXTURES,
@@ -96,7 +96,7 @@ WIRE = [
     ),
     Bug(
         "other machines may use the fixtures",
-        "app.py",
+        "app/entrance.py",
         "    if not settings.is_local:\n        raise",
         "    if False:\n        raise",
         FIXTURES,

@@ -22,9 +22,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kinds": set(),
     "declared": {"kinds"},
     "upstream_tables": {"kinds", "declared"},
-    "config": {"kinds", "declared", "upstream_tables"},
+    "settings": {"kinds", "declared", "upstream_tables"},
+    "config": {"kinds", "declared", "upstream_tables", "settings"},
     "testing": {"domain", "ports", "testing"},
-    "assembly": {"domain", "ports", "dispatch", "upstream", "config", "upstream_tables"},
+    "assembly": {"domain", "ports", "dispatch", "upstream", "settings", "upstream_tables"},
     "app": {
         "domain",
         "ports",
@@ -36,11 +37,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "blobs",
         "web",
         "observe",
-        "config",
+        "settings",
         "assembly",
+        "app",
     },
-    "trial": {"domain", "ports", "dispatch", "config", "upstream_tables", "assembly"},
-    "cli": {"app", "trial", "client", "config", "declared", "cli"},
+    "trial": {"domain", "ports", "dispatch", "settings", "upstream_tables", "assembly"},
+    "cli": {"app", "trial", "client", "config", "settings", "declared", "cli"},
 }
 """Layer -> the layers it may import. An adapter's package may import itself, another adapter's never."""
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import DECLARED, NOT_YET, Settings, read
+from batchyard.config import NOT_YET, read
 from batchyard.declared import ConfigError
+from batchyard.settings import DECLARED, Settings
 
 NOWHERE = Path("/nonexistent")
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import Settings, read
+from batchyard.config import read
 from batchyard.declared import ConfigError
+from batchyard.settings import Settings
 from batchyard.upstream_tables import DECLARED_UPSTREAM, RouteTable
 
 URL = "http://127.0.0.1:8000"

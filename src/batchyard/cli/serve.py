@@ -1,7 +1,7 @@
 """`batchyard serve`: the server."""
 
 from batchyard.cli.settings import with_settings
-from batchyard.config import DECLARED, Settings
+from batchyard.settings import DECLARED, Settings
 
 
 @with_settings(name for name, declared in DECLARED.items() if declared.is_option)

@@ -1,4 +1,4 @@
-"""Options that are settings: declared in ``config``, offered by the commands that need them."""
+"""Options that are settings: declared in ``settings``, offered by the commands that need them."""
 
 import functools
 import inspect
@@ -11,6 +11,7 @@ import typer
 
 from batchyard import config
 from batchyard.declared import Declared
+from batchyard.settings import DECLARED
 
 
 def with_settings(names: Iterable[str]) -> Callable[[Callable[..., int]], Callable[..., int]]:
@@ -25,7 +26,7 @@ def with_settings(names: Iterable[str]) -> Callable[[Callable[..., int]], Callab
             return command(config.read(options, os.environ, Path()), **given)
 
         own = list(inspect.signature(command).parameters.values())[1:]
-        parameters = [_parameter(config.DECLARED[name]) for name in offered]
+        parameters = [_parameter(DECLARED[name]) for name in offered]
         keyword_only = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *parameters)]
         wrapped.__signature__ = inspect.Signature(keyword_only, return_annotation=int)  # type: ignore[attr-defined]
         wrapped.__annotations__ = {one.name: one.annotation for one in keyword_only} | {"return": int}

@@ -9,7 +9,7 @@ from batchyard.cli.options import AsJson
 from batchyard.cli.screen import put, say, table
 from batchyard.cli.settings import with_settings
 from batchyard.client.errors import WrongUse
-from batchyard.config import Settings
+from batchyard.settings import Settings
 
 if TYPE_CHECKING:
     from batchyard.trial import Finding

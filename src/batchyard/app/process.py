@@ -1,19 +1,13 @@
-"""The composition root: the only module that names concrete adapters. Builds the parts, runs them, stops them.
-
-A stop has two stages: the first signal drains (nothing new is sent, what is in flight finishes and is stored), the
-second cuts. Either way nothing that was stored is lost.
-"""
+"""One process: the API, the dispatcher and the upkeep over one store, from its start to its stop."""
 
 import asyncio
 import gc
-import logging
 import os
 import random
 import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,80 +15,25 @@ from datetime import UTC, datetime, timedelta
 from starlette.types import ASGIApp
 
 from batchyard import assembly
+from batchyard.app import entrance
 from batchyard.blobs.files import FileBlobs
-from batchyard.config import Settings
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.upkeep import Duties, Keeper
-from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event, LeasesReclaimed
-from batchyard.observe import Log, LogHandler, Metrics, Observer
+from batchyard.observe import Metrics
 from batchyard.ports import Clock, Keys, Store
+from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
-from batchyard.web.fixtures import FixtureKeys, Fixtures
-from batchyard.web.keys import KeyBook, OpenUntilFirstKey
+from batchyard.web.fixtures import Fixtures
+from batchyard.web.keys import KeyBook
 from batchyard.web.routes import nothing_over
 from batchyard.web.server import Server
-from batchyard.web.settings import WebSettings
-from batchyard.web.sockets import CannotListen
 from batchyard.wire import result_line
 
-SWITCH_INTERVAL = 0.0005
-"""Seconds the event loop may hold the interpreter while the store's thread waits for it. Python's own 5 ms would make
-every commit of a busy server wait several times that long."""
 CLOSE_SECONDS = 5.0
 """How long answers under way may take to finish once everything else has stopped."""
-WRONG_USE = 2
-OPERATOR_ERRORS = (BatchyardError, DataRefused, StoreUnavailable)
-"""What a command may meet that its user can mend; everything else is a bug."""
-
-
-class SteadyClock:
-    """Time of day that never jumps: the wall clock as it was at the start, and the seconds since.
-
-    A machine that sleeps goes on counting, where its system has such a clock.
-    """
-
-    def __init__(self) -> None:
-        self._clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self._epoch = time.time() - self.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._epoch + time.clock_gettime(self._clock), UTC)
-
-    def monotonic(self) -> float:
-        return time.clock_gettime(self._clock)
-
-
-def serve(settings: Settings) -> int:
-    """Run a server until it is told to stop; return the exit status."""
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(_serve(settings))
-    except (DataRefused, CannotListen) as refused:
-        sys.stderr.write(f"batchyard: {refused}\n")
-        return WRONG_USE
-
-
-def key_book(settings: Settings) -> KeyBook:
-    """Return the keys of the data folder, for the command line; a server that runs notices within a second."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return KeyBook(settings.data / "keys.db", SteadyClock())
-
-
-async def _serve(settings: Settings) -> int:
-    log = Log()
-    logging.basicConfig(handlers=[LogHandler(log)], level=logging.WARNING, force=True)
-    metrics = Metrics()
-    clock = SteadyClock()
-    store = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
-    try:
-        app = App(settings, clock, store, Observer(log, metrics), metrics)
-        return await app.run()
-    finally:
-        await store.close()
 
 
 @dataclass(slots=True)
@@ -142,7 +81,7 @@ class App:
         )
         metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
-        self._server = Server(self._api(_keys(settings, self._book), metrics))
+        self._server = Server(self._api(entrance.keys(settings, self._book), metrics))
 
     def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
         return build_api(
@@ -153,7 +92,7 @@ class App:
             keys=keys,
             clock=self._clock,
             emit=self.emit,
-            settings=_web_settings(self._settings),
+            settings=entrance.web_settings(self._settings),
             not_ready=lambda: self._not_ready,
             metrics=metrics.render,
             overlay=Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
@@ -222,52 +161,3 @@ class App:
                 self.emit(BugFound(task.get_name(), bug))
                 return 1
         return 0
-
-
-def _keys(settings: Settings, book: KeyBook) -> Keys:
-    """Open on loopback until a key is made; elsewhere a key is required, and there must be one."""
-    if settings.bootstrap_key is not None:
-        try:
-            book.import_key(settings.bootstrap_key)
-        except BatchyardError as wrong:
-            raise DataRefused(f"BATCHYARD_BOOTSTRAP_KEY: {wrong.message}") from wrong
-    if settings.compat_fixtures:
-        return _fixture_keys(settings, book)
-    if settings.is_local:
-        return OpenUntilFirstKey(book)
-    if not book.any_made():
-        raise DataRefused(
-            f"--host {settings.host} is open to other machines and no key was made: run `batchyard keys create "
-            f"--workspace NAME --data {settings.data}`, or set BATCHYARD_BOOTSTRAP_KEY"
-        )
-    return book
-
-
-def _fixture_keys(settings: Settings, book: KeyBook) -> Keys:
-    """Any key at all will do, so no other machine may reach us."""
-    if not settings.is_local:
-        raise DataRefused(
-            f"--compat-fixtures takes any key, so it is for this machine alone: not --host {settings.host}"
-        )
-    return FixtureKeys(book)
-
-
-def _web_settings(settings: Settings) -> WebSettings:
-    return WebSettings(
-        public_url=settings.public_url,
-        allowed_hosts=settings.hosts,
-        trusted_proxies=settings.trusted_proxies,
-        expires_after=settings.expires_after,
-        max_requests=settings.max_requests,
-        max_body_bytes=settings.max_body_bytes,
-        retry_defence=settings.retry_defence,
-    )
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """uvloop where there is one; Windows has none."""
-    try:
-        import uvloop  # noqa: PLC0415 it may not be there
-    except ImportError:
-        return asyncio.new_event_loop
-    return uvloop.new_event_loop

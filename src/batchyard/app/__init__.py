@@ -1,0 +1,67 @@
+"""The composition root: the only package that names concrete adapters. Builds the parts, runs them, stops them.
+
+A stop has two stages: the first signal drains (nothing new is sent, what is in flight finishes and is stored), the
+second cuts. Either way nothing that was stored is lost.
+"""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+
+from batchyard.app.clock import SteadyClock
+from batchyard.app.process import App
+from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
+from batchyard.observe import Log, LogHandler, Metrics, Observer
+from batchyard.settings import Settings
+from batchyard.store.sqlite import SqliteStore
+from batchyard.web.keys import KeyBook
+from batchyard.web.sockets import CannotListen
+
+__all__ = ["OPERATOR_ERRORS", "WRONG_USE", "SteadyClock", "key_book", "serve"]
+
+SWITCH_INTERVAL = 0.0005
+"""Seconds the event loop may hold the interpreter while the store's thread waits for it. Python's own 5 ms would make
+every commit of a busy server wait several times that long."""
+WRONG_USE = 2
+OPERATOR_ERRORS = (BatchyardError, DataRefused, StoreUnavailable)
+"""What a command may meet that its user can mend; everything else is a bug."""
+
+
+def serve(settings: Settings) -> int:
+    """Run a server until it is told to stop; return the exit status."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(settings))
+    except (DataRefused, CannotListen) as refused:
+        sys.stderr.write(f"batchyard: {refused}\n")
+        return WRONG_USE
+
+
+def key_book(settings: Settings) -> KeyBook:
+    """Return the keys of the data folder, for the command line; a server that runs notices within a second."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return KeyBook(settings.data / "keys.db", SteadyClock())
+
+
+async def _serve(settings: Settings) -> int:
+    log = Log()
+    logging.basicConfig(handlers=[LogHandler(log)], level=logging.WARNING, force=True)
+    metrics = Metrics()
+    clock = SteadyClock()
+    store = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
+    try:
+        app = App(settings, clock, store, Observer(log, metrics), metrics)
+        return await app.run()
+    finally:
+        await store.close()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """uvloop where there is one; Windows has none."""
+    try:
+        import uvloop  # noqa: PLC0415 it may not be there
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

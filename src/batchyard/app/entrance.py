@@ -1,0 +1,48 @@
+"""Who may come in, and on which terms: the keys and the web settings that follow from what the operator set."""
+
+from batchyard.domain.errors import BatchyardError, DataRefused
+from batchyard.ports import Keys
+from batchyard.settings import Settings
+from batchyard.web.fixtures import FixtureKeys
+from batchyard.web.keys import KeyBook, OpenUntilFirstKey
+from batchyard.web.settings import WebSettings
+
+
+def keys(settings: Settings, book: KeyBook) -> Keys:
+    """Open on loopback until a key is made; elsewhere a key is required, and there must be one."""
+    if settings.bootstrap_key is not None:
+        try:
+            book.import_key(settings.bootstrap_key)
+        except BatchyardError as wrong:
+            raise DataRefused(f"BATCHYARD_BOOTSTRAP_KEY: {wrong.message}") from wrong
+    if settings.compat_fixtures:
+        return _fixture_keys(settings, book)
+    if settings.is_local:
+        return OpenUntilFirstKey(book)
+    if not book.any_made():
+        raise DataRefused(
+            f"--host {settings.host} is open to other machines and no key was made: run `batchyard keys create "
+            f"--workspace NAME --data {settings.data}`, or set BATCHYARD_BOOTSTRAP_KEY"
+        )
+    return book
+
+
+def _fixture_keys(settings: Settings, book: KeyBook) -> Keys:
+    """Any key at all will do, so no other machine may reach us."""
+    if not settings.is_local:
+        raise DataRefused(
+            f"--compat-fixtures takes any key, so it is for this machine alone: not --host {settings.host}"
+        )
+    return FixtureKeys(book)
+
+
+def web_settings(settings: Settings) -> WebSettings:
+    return WebSettings(
+        public_url=settings.public_url,
+        allowed_hosts=settings.hosts,
+        trusted_proxies=settings.trusted_proxies,
+        expires_after=settings.expires_after,
+        max_requests=settings.max_requests,
+        max_body_bytes=settings.max_body_bytes,
+        retry_defence=settings.retry_defence,
+    )
