@@ -29,6 +29,7 @@ LEVELS: dict[type, int] = {
     events.SettlementRefused: logging.WARNING,
     events.LaneHeld: logging.WARNING,
     events.StoreFailed: logging.ERROR,
+    events.DiskShort: logging.ERROR,
     events.DamageFound: logging.ERROR,
     events.BugFound: logging.ERROR,
 }

@@ -64,6 +64,9 @@ class Settings:
     retain_results_for: timedelta = setting(duration("1s", "3650d"), "29d", "Time from creation that results stay.")
     max_requests: int = setting(whole(1, 1_000_000), "100000", "Most requests in a batch.")
     max_body_bytes: int = setting(whole(1024, 2**34), "268435456", "Most bytes in the body of a create.")
+    disk_reserve_bytes: int = setting(
+        whole(0, 2**49), "134217728", "Free disk, at most a tenth, below which nothing is taken or sent."
+    )
     drain_timeout: timedelta = setting(duration("0s", "1d"), "600s", "Time that calls in flight get at a stop.")
     lease: timedelta = setting(duration("500ms", "1h"), "30s", "Silence after which a dispatcher counts as dead.")
     retry_defence: bool = setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")

@@ -6,6 +6,7 @@ from tests.planted.call_bugs import CALLS
 from tests.planted.chat_bugs import CHAT
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
+from tests.planted.safety_bugs import SAFE
 from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
 from tests.planted.wire_bugs import WIRE
@@ -428,4 +429,4 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *LANES, *CHAT, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *WIRE, *SIMULATOR]
+BUGS = [*DISPATCH, *LANES, *CHAT, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SAFE, *WIRE, *SIMULATOR]

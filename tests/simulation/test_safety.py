@@ -5,7 +5,14 @@ import asyncio
 import pytest
 
 from batchyard.domain.batch import Status
-from batchyard.domain.events import DamageFound, SettlementRefused, StoreFailed, StoreRecovered
+from batchyard.domain.events import (
+    DamageFound,
+    DiskFreed,
+    DiskShort,
+    SettlementRefused,
+    StoreFailed,
+    StoreRecovered,
+)
 from batchyard.ports import Pick
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
@@ -249,6 +256,39 @@ def test_a_store_whose_backlog_cannot_be_read_is_asked_gently_until_it_can() -> 
 
         assert await here.kinds(batch) == ["succeeded"] * 5
         assert sum(isinstance(event, StoreFailed) for event in here.events) <= 70
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
+def test_a_short_disk_pauses_what_must_be_stored_and_room_lets_it_go_on() -> None:
+    class Disk:
+        def __init__(self, here: World) -> None:
+            self.here = here
+
+        def spare(self) -> int:
+            return -1 if 5 < self.here.clock.monotonic() < 65 else 1
+
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=1.0))
+        here = World(upstream, limit=4)
+        here.space = Disk(here)
+        await here.start()
+        batch = await here.create(400)
+        await asyncio.sleep(64)
+        begun = [call.started_at for call in upstream.calls]
+        assert max(begun) <= 6.1
+        assert (await here.kept.get("w", batch.id)).counts.succeeded == len(begun)  # what was paid for is stored
+        await here.ended(batch)
+
+        resumed_at = min(call.started_at for call in upstream.calls if call.started_at > 10)
+        assert resumed_at <= 67.1
+        assert await here.kinds(batch) == ["succeeded"] * 400
+        assert upstream.repeated == {}
+        assert [type(event) for event in here.events if isinstance(event, DiskShort | DiskFreed)] == [
+            DiskShort,
+            DiskFreed,
+        ]
         await here.kill()
 
     run_virtual(main(), limit=600)

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
+from batchyard.dispatch.room import Room
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.batch import Batch, Status
 from batchyard.domain.events import Event
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result, pack
-from batchyard.ports import Blobs, NewBatch, Store
+from batchyard.ports import Blobs, NewBatch, Space, Store
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.time import VirtualClock
@@ -42,6 +44,7 @@ class World:
         self.duties = Duties()
         self.events: list[Event] = []
         self.owners = 0
+        self.space: Space = EndlessSpace()
         self.dispatcher: Dispatcher | None = None
         self.keeper: Keeper | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,6 +89,7 @@ class World:
             jitter=self.random.random,
             pace=self.pace,
             ripened=lambda: self.keeper.wake() if self.keeper else None,
+            may_store=Room(self.space, self.clock, self.events.append).is_there,
         )
         self.keeper = Keeper(
             self.store,

@@ -370,3 +370,43 @@ def test_created_at_is_the_servers_time() -> None:
 
     assert reply.json()["created_at"] == NOW.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     assert json.loads(reply.body)["ended_at"] is None
+
+
+class SetSpace:
+    """A ``Space`` of so many bytes."""
+
+    def __init__(self, spare: int) -> None:
+        self.bytes = spare
+
+    def spare(self) -> int:
+        return self.bytes
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_batch_that_the_disk_has_no_room_for_is_refused_and_leaves_nothing(announced: bool) -> None:
+    async def scenario() -> None:
+        world = World(space=SetSpace(1000))
+        body = a_body(*[f"r{seq}" for seq in range(50)])
+        headers = {"content-length": str(len(body))} if announced else {}
+
+        reply = await world.call("POST", PATH, body, headers=headers, unread=announced)
+
+        status, kind, message = reply.error()
+        assert (status, kind) == (529, "overloaded_error")
+        assert "disk has no room" in message
+        assert reply.header("retry-after") == "5"
+        assert world.blobs.names == set()
+        assert (await world.store.page("w1", after=None, before=None, limit=5)).batches == []
+
+        world.space = SetSpace(len(body) + 400 * 50)
+        assert (await world.call("POST", PATH, body, headers=headers)).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_the_rows_of_a_batch_need_room_too() -> None:
+    body = a_body(*[f"r{seq}" for seq in range(50)])
+
+    reply = asyncio.run(World(space=SetSpace(len(body) + 100)).call("POST", PATH, body))
+
+    assert reply.error()[0] == 529

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from starlette.types import ASGIApp, Message
 
+from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.sealer import seal
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
-from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Principal
+from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Principal, Space
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.upstreams import ScriptedUpstream
@@ -151,6 +152,7 @@ class World:
     events: list[Event] = field(default_factory=list)
     not_ready: str = ""
     metrics: Callable[[], bytes] | None = None
+    space: Space = field(default_factory=EndlessSpace)
     batches_seen_as: Batches | None = None
     blobs_seen_as: Blobs | None = None
     calls: Calls = field(default_factory=ScriptedUpstream)
@@ -166,6 +168,7 @@ class World:
             clock=self.clock,
             emit=self.events.append,
             settings=self.settings,
+            space=self.space,
             not_ready=lambda: self.not_ready,
             metrics=self.metrics,
         )

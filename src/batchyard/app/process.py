@@ -15,10 +15,11 @@ from datetime import UTC, datetime, timedelta
 from starlette.types import ASGIApp
 
 from batchyard import assembly
-from batchyard.app import entrance
+from batchyard.app import entrance, folder
 from batchyard.blobs.files import FileBlobs
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
+from batchyard.dispatch.room import Room
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event, LeasesReclaimed
 from batchyard.observe import Metrics
@@ -57,6 +58,8 @@ class App:
         self._not_ready = "starting"
         self._stop = _Stop(asyncio.Event(), asyncio.Event())
         self._blobs = FileBlobs(settings.data / "blobs")
+        self._space = folder.space(settings, store)
+        self._room = Room(self._space, clock, self.emit)
         self._places = assembly.places(settings, clock)
         self._dispatcher = Dispatcher(
             store,
@@ -68,6 +71,7 @@ class App:
             jitter=random.random,
             pace=Pace(lease=settings.lease.total_seconds()),
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this
+            may_store=self._room.is_there,
         )
         self._keeper = Keeper(
             store,
@@ -93,7 +97,8 @@ class App:
             clock=self._clock,
             emit=self.emit,
             settings=entrance.web_settings(self._settings),
-            not_ready=lambda: self._not_ready,
+            space=self._space,
+            not_ready=lambda: self._not_ready or self._room.reason(),
             metrics=metrics.render,
             overlay=Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
         )

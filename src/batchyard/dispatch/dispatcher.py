@@ -58,12 +58,14 @@ class Dispatcher:
         jitter: Callable[[], float],
         pace: Pace | None = None,
         ripened: Callable[[], None] = lambda: None,
+        may_store: Callable[[], bool] = lambda: True,
     ) -> None:
         self.owner = owner
         self._work, self._clock, self._emit = work, clock, emit
         self._lanes = lanes
         self._pace = pace or Pace()
         self._ripened = ripened
+        self._may_store = may_store
         self._queue = Queue(work, lanes, clock, self._pace.refresh)
         self._wake = asyncio.Event()
         lanes.when_freed(self._wake.set)
@@ -162,14 +164,14 @@ class Dispatcher:
 
     def _idle_seconds(self) -> float:
         now = self._clock.monotonic()
-        if not self._may_lease(now):  # a settlement or a heartbeat wakes us
+        if not self._may_lease(now):  # a settlement or a heartbeat wakes us; room on the disk is looked for
             return self._pace.refresh
         resumes_at = self._lanes.resumes_at(now)
         seconds = min(self._queue.seconds_until_due(), self._pace.refresh)
         return seconds if resumes_at is None else min(seconds, resumes_at - now)
 
     def _may_lease(self, now: float) -> bool:
-        return not self._draining and now < self._attempts.alive_until
+        return not self._draining and now < self._attempts.alive_until and self._may_store()
 
     async def _picks(self) -> Picked:
         """Choose what to lease, and where it runs. What runs, or waits for a later turn, keeps its slot."""

@@ -129,6 +129,18 @@ class StoreRecovered:
 
 
 @dataclass(frozen=True, slots=True)
+class DiskShort:
+    """The disk is nearly full: nothing more is sent and no batch is taken, until so much is freed."""
+
+    missing_mebibytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFreed:
+    """There is room again: what was paused goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class DamageFound:
     """Stored bytes are not what was written. They are not used; the rest goes on."""
 
@@ -165,6 +177,8 @@ Event = (
     | LaneHeld
     | StoreFailed
     | StoreRecovered
+    | DiskShort
+    | DiskFreed
     | DamageFound
     | DrainBegan
     | BugFound

@@ -9,7 +9,7 @@ from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.stores import Batches, Final, NewBatch, Page, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
-from batchyard.ports.world import Clock, Keys, Principal
+from batchyard.ports.world import Clock, Keys, Principal, Space
 
 __all__ = [
     "Batches",
@@ -32,6 +32,7 @@ __all__ = [
     "Principal",
     "Ready",
     "Short",
+    "Space",
     "Store",
     "Stream",
     "Turn",

@@ -28,3 +28,13 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that only grow."""
+
+
+class Space(Protocol):
+    """Room where data is kept."""
+
+    def spare(self) -> int:
+        """Return how many bytes may be written before what is held back is touched; below 0: it is touched already.
+
+        Quick, and raises nothing. Held back is what the end of the batches takes that are stored, and a reserve.
+        """

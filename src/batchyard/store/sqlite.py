@@ -86,6 +86,10 @@ class SqliteStore:
         """Tell a second server that comes for this folder where the first one is."""
         self._lock.announce(address)
 
+    def used_bytes(self) -> int:
+        """Return what the database holds: an upper bound of what the files of its batches' ends will take."""
+        return self._writer.used_bytes
+
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""
         await asyncio.to_thread(self._close)

@@ -27,6 +27,7 @@ Work = Callable[[apsw.Connection], T]
 LARGEST_GROUP = 128
 CHECKPOINT_PAGES = 2000
 """Move the WAL into the database about every 8 MB: some 10 ms of work; restarts stay short."""
+MEASURE_SECONDS = 1.0
 WIPE_IDLE_SECONDS = 0.2
 WIPE_LATEST_SECONDS = 20.0
 """Deleted content leaves the WAL when nothing else is to do, after so many seconds even if something is."""
@@ -60,6 +61,9 @@ class Writer:
         self._pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self._wipe_by: float | None = None
+        self._measure_at = float("-inf")
+        self.used_bytes = 0
+        """Of the database, without what is free in it; measured after a commit, at most once a second."""
         connection.set_wal_hook(self._note_pages)
         self._thread = threading.Thread(target=self._live, name="batchyard-writer", daemon=True)
 
@@ -90,11 +94,13 @@ class Writer:
         self._thread.join()
 
     def _live(self) -> None:
+        self._measure()
         try:
             while (group := self._next_group()) is not None:
                 if group:
                     self._do(group)
                 self._tidy(idle=not group)
+                self._measure()
         finally:
             self._connection.close()
 
@@ -179,6 +185,15 @@ class Writer:
             self._checkpoint_at = self._pages + CHECKPOINT_PAGES
         if self._pages < CHECKPOINT_PAGES:
             self._checkpoint_at = CHECKPOINT_PAGES
+
+    def _measure(self) -> None:
+        if time.monotonic() < self._measure_at:
+            return
+        self._measure_at = time.monotonic() + MEASURE_SECONDS
+        with suppress(apsw.Error):
+            numbers = (self._connection.pragma(name) for name in ("page_count", "freelist_count", "page_size"))
+            pages, free, size = (int(str(number)) for number in numbers)
+            self.used_bytes = (pages - free) * size
 
     def _wipe(self) -> None:
         """Empty the WAL. Readers are not waited for: the next idle moment comes."""

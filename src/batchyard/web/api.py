@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
 from batchyard.domain.events import BugFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Upkeep
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
 from batchyard.web import auth
 from batchyard.web.batches import BatchCalls
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
@@ -39,14 +39,15 @@ def build_api(
     clock: Clock,
     emit: Emit,
     settings: WebSettings,
+    space: Space,
     not_ready: Callable[[], str] = lambda: "",
     metrics: Callable[[], bytes] | None = None,
     overlay: Overlay = nothing_over,
 ) -> ASGIApp:
     """Return the application.
 
-    ``not_ready`` says why no batch can be taken now, or ""; ``metrics`` renders them; ``overlay`` may put other
-    methods in the place of a path's own.
+    ``not_ready`` says why no batch can be taken now, or ""; ``space`` is where its body would lie; ``metrics`` renders
+    them; ``overlay`` may put other methods in the place of a path's own.
     """
     hosts = Hosts(settings)
     return Api(
@@ -55,7 +56,9 @@ def build_api(
         hosts,
         Health(hosts, not_ready, metrics),
         BatchCalls(batches, blobs, clock, emit),
-        Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready),
+        Creates(
+            batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready, space=space
+        ),
         Results(batches, blobs, emit, settings),
         Ledgers(batches, upkeep, blobs, emit, settings),
         Messages(calls, settings.max_request_bytes),

@@ -15,11 +15,12 @@ from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
-from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
+from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch, Space
 from batchyard.web import auth
 from batchyard.web.bodies import check_head
 from batchyard.web.calls import Answer, ApiCall
 from batchyard.web.protocol import ClientGone
+from batchyard.web.room import ROW_BYTES, Promise, Promises
 from batchyard.web.settings import WebSettings
 
 PORTION = 256 * 1024
@@ -40,6 +41,7 @@ class Creates:
         emit: Emit,
         settings: WebSettings,
         not_ready: Callable[[], str],
+        space: Space,
     ) -> None:
         self._batches = batches
         self._blobs = blobs
@@ -47,6 +49,7 @@ class Creates:
         self._emit = emit
         self._settings = settings
         self._not_ready = not_ready
+        self._promises = Promises(space)
         self._limits = Limits(settings.max_requests, settings.max_body_bytes, settings.max_request_bytes)
         self._commits: set[asyncio.Task[Batch]] = set()
 
@@ -57,11 +60,16 @@ class Creates:
         if reason:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         check_head(call, self._settings.max_body_bytes)
+        with self._promises.body(_announced(call)) as promise:
+            return await self._create(call, began_at, promise)
+
+    async def _create(self, call: ApiCall, began_at: datetime, promise: Promise) -> Answer:
         key = _idempotency_key(call)
         intake = Intake(self._limits)
         writer = self._blobs.writer("body")
         try:
-            await self._take_body(call, intake, writer)
+            await self._take_body(call, intake, writer, promise)
+            promise.grow(ROW_BYTES * len(intake.drafts))
             await _unless_gone(call, writer)
         except BaseException:
             await self._discard(writer)
@@ -76,7 +84,7 @@ class Creates:
         batch = await self._commit(call, intake, writer, origin)
         return Answer(wire.batch_json(batch, call.base_url))
 
-    async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter) -> None:
+    async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter, promise: Promise) -> None:
         window = bytearray()
         more = True
         while more:
@@ -86,6 +94,7 @@ class Creates:
             more = message.get("more_body", False)
             window += message.get("body", b"")
             while len(window) >= PORTION or (window and not more):
+                promise.writes(len(window[:PORTION]))
                 pieces = intake.feed(bytes(window[:PORTION]))
                 del window[:PORTION]
                 await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
@@ -137,6 +146,12 @@ async def _unless_gone(call: ApiCall, writer: BlobWriter) -> None:
     finally:
         leaving.cancel()
         await asyncio.gather(leaving, return_exceptions=True)
+
+
+def _announced(call: ApiCall) -> int:
+    """Return how long the body is said to be, 0 where that is not said."""
+    length = call.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdecimal() else 0
 
 
 def _retry_count(call: ApiCall) -> int:

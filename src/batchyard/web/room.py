@@ -1,0 +1,54 @@
+"""Room on the disk for creates under way: each holds what it has yet to write, so that two do not count on the same."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batchyard.domain.errors import Overloaded
+from batchyard.ports import Space
+
+ROW_BYTES = 400
+"""What a request takes in the store until its batch ends: a row of about 100 bytes, twice in the WAL while it is
+stored, and its traces."""
+
+
+class Promises:
+    """All that creates under way have yet to write."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        self._promised = 0
+
+    @contextmanager
+    def body(self, length: int) -> Iterator["Promise"]:
+        """Promise room for a body of that length, 0 where it is not known; raise ``Overloaded`` where there is none."""
+        promise = Promise(self)
+        try:
+            promise.grow(length)
+            yield promise
+        finally:
+            self._promised -= promise.left
+
+    def take(self, more: int) -> None:
+        """Hold so much more, or raise ``Overloaded``."""
+        if more > 0 and self._space.spare() - self._promised < more:
+            raise Overloaded("This server's disk has no room for this batch now. Nothing was stored; try again later.")
+        self._promised += more
+
+
+class Promise:
+    """What one create may still write."""
+
+    def __init__(self, promises: Promises) -> None:
+        self._promises = promises
+        self.left = 0
+
+    def grow(self, more: int) -> None:
+        """Promise more, or raise ``Overloaded``."""
+        self._promises.take(more)
+        self.left += more
+
+    def writes(self, count: int) -> None:
+        """So much is about to be written: what was not promised is asked for now."""
+        self.grow(max(0, count - self.left))
+        self.left -= count
+        self._promises.take(-count)

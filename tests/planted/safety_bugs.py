@@ -1,0 +1,56 @@
+"""Bugs planted where nothing may be lost: full disks, clocks, backups."""
+
+from tests.planted.bug import Bug
+
+ROOM = "tests/unit/test_room.py"
+SAFETY = "tests/simulation/test_safety.py"
+CREATE = "tests/wire/test_create.py"
+
+SAFE = [
+    Bug(
+        "calls are made though the disk is nearly full",
+        "dispatch/dispatcher.py",
+        " and now < self._attempts.alive_until and self._may_store()",
+        " and now < self._attempts.alive_until",
+        SAFETY,
+    ),
+    Bug(
+        "a disk that was freed is not looked at",
+        "dispatch/room.py",
+        "if now < self._look_at:",
+        "if self._missing or now < self._look_at:",
+        ROOM,
+    ),
+    Bug("what the end of batches takes is not held back", "blobs/space.py", " - self._owed()", "", ROOM),
+    Bug(
+        "a small disk is all reserve", "blobs/space.py", "min(self._reserve_bytes, ", "max(self._reserve_bytes, ", ROOM
+    ),
+    Bug(
+        "two creates count on the same room",
+        "web/room.py",
+        "self._space.spare() - self._promised < more",
+        "self._space.spare() < more",
+        ROOM,
+    ),
+    Bug(
+        "a refused create keeps its promise",
+        "web/room.py",
+        "            self._promised -= promise.left\n",
+        "            pass\n",
+        ROOM,
+    ),
+    Bug(
+        "a create takes no look at the disk",
+        "web/creates.py",
+        "self._promises.body(_announced(call))",
+        "self._promises.body(0)",
+        CREATE,
+    ),
+    Bug(
+        "rows are stored without room for them",
+        "web/creates.py",
+        "            promise.grow(ROW_BYTES * len(intake.drafts))\n",
+        "",
+        CREATE,
+    ),
+]
