@@ -7,6 +7,7 @@ from tests.planted.chat_bugs import CHAT
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.safety_bugs import SAFE
+from tests.planted.server_bugs import SERVERS
 from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
 from tests.planted.wire_bugs import WIRE
@@ -429,4 +430,19 @@ CLIENT = [
     ),
 ]
 
-BUGS = [*DISPATCH, *LANES, *CHAT, *CALLS, *RULES, *CLIENT, *BLOBS, *INTAKE, *MEMORY, *SQLITE, *SAFE, *WIRE, *SIMULATOR]
+BUGS = [
+    *DISPATCH,
+    *LANES,
+    *CHAT,
+    *CALLS,
+    *RULES,
+    *CLIENT,
+    *BLOBS,
+    *INTAKE,
+    *MEMORY,
+    *SQLITE,
+    *SAFE,
+    *WIRE,
+    *SIMULATOR,
+    *SERVERS,
+]

@@ -221,6 +221,48 @@ def test_money_and_accounts_hold_the_lane_whatever_the_status(status: int, body:
     assert isinstance(judge(status, {}, body, NOW), Held)
 
 
+@pytest.mark.parametrize(
+    ("status", "again", "outcome"),
+    [
+        (500, "false", Refused),
+        (504, "FALSE", Refused),
+        (409, "false", Refused),
+        (400, "true", Failed),
+        (422, "true", Failed),
+        (429, "false", Held),
+        (529, "false", Held),
+        (529, "true", NotStarted),
+        (401, "true", Held),
+        (500, "maybe", Failed),
+        (400, "", Refused),
+    ],
+)
+def test_a_server_that_says_whether_to_try_again_is_believed(status: int, again: str, outcome: type[Outcome]) -> None:
+    assert type(judge(status, {"x-should-retry": again}, b"", NOW)) is outcome
+
+
+def test_a_413_is_told_apart_from_other_refusals() -> None:
+    large, other = judge(413, {}, b"", NOW), judge(400, {}, b"", NOW)
+
+    assert isinstance(large, Refused)
+    assert isinstance(other, Refused)
+    assert (large.is_too_large, other.is_too_large) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("usage", "given"),
+    [
+        ({"cache_read_input_tokens": 5, "cache_creation_input_tokens": 6}, 23),
+        ({"cache_read_input_tokens": None, "cache_creation_input_tokens": "6"}, 12),
+        ({"cache_read_input_tokens": -5, "cache_creation_input_tokens": True}, 12),
+    ],
+)
+def test_all_tokens_of_the_input_are_counted_cached_or_not(usage: dict[str, object], given: int) -> None:
+    body = but(usage={"input_tokens": 12, "output_tokens": 34, **usage})
+
+    assert judge(200, {}, body, NOW) == Answered(body, given, 34)
+
+
 def test_a_redirect_holds_the_lane_and_says_where_it_points_without_its_query() -> None:
     judged = judge(307, {"location": "https://other.example/v1?key=secret"}, b"", NOW)
 

@@ -57,6 +57,7 @@ def test_the_body_reaches_the_lane_byte_for_byte() -> None:
 FAILURES: list[tuple[Outcome, int, str, str | None]] = [
     (Refused(error("invalid_request_error")), 400, "invalid_request_error", None),
     (Refused(error("not_found_error")), 404, "not_found_error", None),
+    (Refused(error("request_too_large"), is_too_large=True), 413, "request_too_large", None),
     (NotStarted(error("rate_limit_error"), 7.2), 429, "rate_limit_error", "8"),
     (NotStarted(error("rate_limit_error"), 9_999.0), 429, "rate_limit_error", "60"),
     (NotStarted(error("overloaded_error")), 529, "overloaded_error", "5"),

@@ -6,13 +6,13 @@ again can help; the table is in ``docs/design/upstream.md``.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from batchyard.domain import complaint
+from batchyard.domain.allowance import answered_at, http_date, read_allowance
 from batchyard.domain.complaint import Complaint
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Outcome, Refused, Unknown
 from batchyard.domain.result import RequestError
@@ -49,8 +49,18 @@ class _Block(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
+    """What went into a cache or came from it is no part of ``input_tokens``; whatever else stands there is not ours."""
+
     input_tokens: _Tokens
     output_tokens: _Tokens
+    cache_creation_input_tokens: Any = None
+    cache_read_input_tokens: Any = None
+
+    @property
+    def given(self) -> int:
+        """All tokens of the input."""
+        cached = (self.cache_creation_input_tokens, self.cache_read_input_tokens)
+        return self.input_tokens + sum(tokens for tokens in cached if type(tokens) is int and tokens > 0)
 
 
 class _Message(msgspec.Struct):
@@ -76,11 +86,14 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -
         return _neither(status, headers)
     said = complaint.read(body)
     error = complaint.error(status, headers, body, said)
-    if _is_our_trouble(status, said):
+    again = headers.get("x-should-retry", "").strip().lower()
+    if _is_our_trouble(status, said) or (status in _NOT_STARTED and again == "false"):
         return Held(error, retry_after(headers, now))
     if status in _NOT_STARTED:
-        return NotStarted(error, retry_after(headers, now))
-    return Failed(error) if status >= 500 or status in _MAY_HAVE_WORKED else Refused(error)
+        return NotStarted(error, retry_after(headers, now), read_allowance(headers, now))
+    if again not in {"true", "false"}:
+        again = "true" if status >= 500 or status in _MAY_HAVE_WORKED else "false"
+    return Failed(error) if again == "true" else Refused(error, is_too_large=status == 413)
 
 
 def judge_message(body: bytes) -> Answered | Unknown:
@@ -96,7 +109,7 @@ def judge_message(body: bytes) -> Answered | Unknown:
         return Unknown(_not_json(body))
     except RecursionError:
         return Unknown(RequestError("api_error", "The upstream's answer is nested too deeply."))
-    return Answered(line, message.usage.input_tokens, message.usage.output_tokens)
+    return Answered(line, message.usage.given, message.usage.output_tokens)
 
 
 def one_line(body: bytes) -> bytes:
@@ -108,15 +121,18 @@ def one_line(body: bytes) -> bytes:
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """Return the seconds that the answer asks us to wait, or None where it says nothing sensible.
 
-    ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date. A date is measured from the answer's own
-    ``date``, so that a clock that is wrong on either side does no harm. No wait at all leaves the pace to us.
+    ``retry-after-ms``, then ``retry-after`` as seconds or as an HTTP date, then the reset of a rate limit that is used
+    up. A date is measured from the answer's own ``date``, so that a clock that is wrong on either side does no harm.
+    No wait at all leaves the pace to us.
     """
     wait = _number(headers.get("retry-after-ms", ""), 1000.0)
     if wait is None:
         value = headers.get("retry-after", "")
         wait = _number(value, 1.0)
-        if wait is None and (until := _date(value)) is not None:
-            wait = (until - (_date(headers.get("date", "")) or now)).total_seconds()
+        if wait is None and (until := http_date(value)) is not None:
+            wait = (until - answered_at(headers, now)).total_seconds()
+    if wait is None and (allowance := read_allowance(headers, now)) is not None:
+        wait = allowance.wait
     return wait if wait is not None and 0.0 < wait <= LONGEST_WAIT else None
 
 
@@ -158,11 +174,3 @@ def _not_json(body: bytes) -> RequestError:
 
 def _number(text: str, per_second: float) -> float | None:
     return float(text) / per_second if _SECONDS.fullmatch(text) else None
-
-
-def _date(text: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)

@@ -8,22 +8,28 @@ from datetime import datetime
 
 import msgspec
 
+from batchyard.domain.allowance import Allowance
 from batchyard.domain.request import Lease
 from batchyard.domain.result import RequestError, Result
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
-    """A whole, well-formed Message, on one line; the tokens are what its usage says."""
+    """A whole, well-formed Message, on one line; the tokens are what its usage says.
+
+    ``input_tokens`` is all that the model was given, what came from a prompt cache or went into one included.
+    """
 
     message: bytes
     input_tokens: int = 0
     output_tokens: int = 0
+    allowance: Allowance | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
     """The upstream judged this request and will not take it: trying again cannot help."""
 
     error: RequestError
+    is_too_large: bool = False
 
 
 class NotStarted(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +37,7 @@ class NotStarted(msgspec.Struct, frozen=True, gc=False):
 
     error: RequestError
     retry_after: float | None = None
+    allowance: Allowance | None = None
 
 
 class Held(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ import msgspec
 
 from batchyard.domain import complaint
 from batchyard.domain.answer import judge_message
-from batchyard.domain.outcome import Answered, Outcome, Unknown
+from batchyard.domain.outcome import Outcome, Unknown
 from batchyard.domain.result import RequestError
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
@@ -107,10 +107,7 @@ def judge_completion(body: bytes, asked: Asked, *, batched: bool = True) -> Outc
             return Unknown(RequestError("api_error", f"The upstream answered 200 with an error: {said.message}"))
         flaw = str(wrong) if isinstance(wrong, msgspec.ValidationError) else "not JSON"
         return Unknown(RequestError("api_error", f"The upstream's answer is no chat completion: {flaw}"))
-    usage = message["usage"]
-    given = usage["input_tokens"] + usage["cache_read_input_tokens"]
-    judged = judge_message(_encode(message))  # what a Message must be is said once, for every dialect
-    return Answered(judged.message, given, usage["output_tokens"]) if isinstance(judged, Answered) else judged
+    return judge_message(_encode(message))  # what a Message must be is said once, for every dialect
 
 
 def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bool) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from batchyard.upstream.chat_answer import Asked, judge_completion
 from batchyard.upstream.chat_errors import judge_error
 from batchyard.upstream.chat_request import Dialect, translate
 from batchyard.upstream.chat_stream import ChatEvents
-from batchyard.upstream.exchange import Answer, CallLimits, unknown
+from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
 from batchyard.upstream.flow import ChatWatch
 from batchyard.upstream.heads import address, api_path, checked_key, checked_url, plain_get, start
 from batchyard.upstream.http1 import Http1Client
@@ -103,7 +103,8 @@ class ChatUpstream:
     def _outcome(self, answer: Answer, asked: Asked, *, batched: bool) -> Outcome:
         if answer.status != 200:
             return self._judged(answer)
-        return judge_completion(self._without_key(answer.body), asked, batched=batched)
+        outcome = judge_completion(self._without_key(answer.body), asked, batched=batched)
+        return with_allowance(outcome, answer, self._now()) if isinstance(outcome, Answered) else outcome
 
     def _judged(self, answer: Answer) -> Outcome:
         return judge_error(answer.status, answer.headers, self._without_key(answer.body), self._now())

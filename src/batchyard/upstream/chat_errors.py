@@ -35,7 +35,7 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, now: datet
     if status >= 400 and {said.code, said.type} & _ACCOUNT:
         return Held(complaint.error(status, headers, body, said), retry_after(headers, now))
     if _is_too_long(status, said):
-        return Refused(_of_request("invalid_request_error", status, headers, body))
+        return Refused(_of_request("invalid_request_error", status, headers, body), is_too_large=status == 413)
     if _names_no_model(status, said):
         return Refused(_of_request("not_found_error", status, headers, body))
     return judge(status, headers, body, now)

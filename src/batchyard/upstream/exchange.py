@@ -1,8 +1,12 @@
 """One HTTP call to an upstream: what bounds it, and what it comes to."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from batchyard.domain.outcome import Hostile, Hung, Outcome, Unknown
+import msgspec
+
+from batchyard.domain.allowance import is_told, read_allowance
+from batchyard.domain.outcome import Answered, Hostile, Hung, Outcome, Unknown
 from batchyard.domain.result import RequestError
 
 
@@ -50,6 +54,13 @@ class Answer:
         for name, value in pairs:
             headers.setdefault(name, value)
         return headers
+
+
+def with_allowance(answered: Answered, answer: Answer, now: datetime) -> Answered:
+    """Return the outcome with what the answer's headers say of rate limits, which is mostly nothing."""
+    if not is_told(answer.raw_headers):
+        return answered
+    return msgspec.structs.replace(answered, allowance=read_allowance(answer.headers, now))
 
 
 Exchanged = Answer | Outcome

@@ -12,7 +12,7 @@ from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Stream
-from batchyard.upstream.exchange import Answer, CallLimits, unknown
+from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
 from batchyard.upstream.heads import Heads, address, api_path, checked_key, checked_url, plain_get
 from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing, judge_count
@@ -59,7 +59,7 @@ class MessagesUpstream:
         if answer.status == 200:
             outcome = judge_message(answer.body)
             if isinstance(outcome, Answered):
-                return outcome
+                return with_allowance(outcome, answer, self._now())
         return self._judged(answer)
 
     async def stream(self, call: Call) -> Stream | Outcome:

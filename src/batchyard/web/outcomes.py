@@ -27,6 +27,7 @@ LONGEST_RETRY_AFTER = 60.0
 USUAL_RETRY_AFTER = 5.0
 WITH_RETRY_AFTER = (429, 529)
 """Whoever is sent away for now is told for how long, whatever the reason was."""
+TOO_LARGE = "request_too_large"
 HELD = (
     "The model server does not take this server's calls: its key, its account or its address is wrong. "
     "The server's operator finds the reason in its log."
@@ -54,6 +55,9 @@ def told(outcome: Outcome) -> RequestError:
 def failure(outcome: Outcome, request_id: str) -> Answer:
     """Return the envelope, under our own request id."""
     error = told(outcome)
+    if isinstance(outcome, Refused) and outcome.is_too_large:
+        # no type that a result line may have says so, but an API call's may
+        return Answer(wire.error_json(TOO_LARGE, error.message, request_id), wire.STATUS[TOO_LARGE])
     headers: tuple[tuple[str, str], ...] = ()
     if wire.STATUS[error.type] in WITH_RETRY_AFTER:
         asked = outcome.retry_after if isinstance(outcome, NotStarted) else None

@@ -1,0 +1,58 @@
+"""Bugs planted in what is made of real model servers' answers."""
+
+from tests.planted.bug import Bug
+
+ANSWERS = "tests/unit/test_answer.py"
+ALLOWANCE = "tests/unit/test_allowance.py"
+
+SERVERS = [
+    Bug(
+        "servers: a server that says no more is asked again",
+        "domain/answer.py",
+        "        return Held(error, retry_after(headers, now))\n    if status in _NOT_STARTED:",
+        "        return NotStarted(error, retry_after(headers, now))\n    if status in _NOT_STARTED:",
+        ANSWERS,
+    ),
+    Bug(
+        "servers: an upstream's 413 passes for any refusal",
+        "domain/answer.py",
+        "is_too_large=status == 413)",
+        "is_too_large=False)",
+        ANSWERS,
+    ),
+    Bug(
+        "servers: a caller is told 400 for a 413",
+        "web/outcomes.py",
+        "outcome.is_too_large:",
+        "not outcome.error:",
+        "tests/wire/test_messages.py",
+    ),
+    Bug(
+        "servers: the most plentiful limit counts",
+        "domain/allowance.py",
+        "    return min(told, key=",
+        "    return max(told, key=",
+        ALLOWANCE,
+    ),
+    Bug(
+        "servers: a limit that is not used up asks for a wait",
+        "domain/allowance.py",
+        "if left == 0 and reset is not None",
+        "if reset is not None",
+        ALLOWANCE,
+    ),
+    Bug(
+        "servers: minutes pass for milliseconds",
+        "domain/allowance.py",
+        "(?:(\\d{1,6})m(?!s))?",
+        "(?:(\\d{1,6})mm)?",
+        ALLOWANCE,
+    ),
+    Bug(
+        "servers: cached tokens are left out of the input",
+        "domain/answer.py",
+        "return self.input_tokens + sum(",
+        "return self.input_tokens + 0 * sum(",
+        ANSWERS,
+    ),
+]
