@@ -10,6 +10,7 @@ from tests.planted.safety_bugs import SAFE
 from tests.planted.server_bugs import SERVERS
 from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
+from tests.planted.tenant_bugs import TENANT
 from tests.planted.wire_bugs import WIRE
 
 SAFETY = "tests/simulation/test_safety.py"
@@ -438,6 +439,7 @@ BUGS = [
     *RULES,
     *CLIENT,
     *BLOBS,
+    *TENANT,
     *INTAKE,
     *MEMORY,
     *SQLITE,

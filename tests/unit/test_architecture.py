@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "app",
     },
     "trial": {"domain", "ports", "dispatch", "settings", "upstream_tables", "assembly"},
-    "cli": {"app", "trial", "client", "config", "settings", "declared", "cli"},
+    "cli": {"app", "trial", "client", "config", "settings", "declared", "kinds", "cli"},
 }
 """Layer -> the layers it may import. An adapter's package may import itself, another adapter's never."""
 

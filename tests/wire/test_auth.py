@@ -132,3 +132,30 @@ def test_an_unknown_version_is_a_400(version: str) -> None:
 
     assert reply.error()[:2] == (400, "invalid_request_error")
     assert reply.error()[2].startswith("anthropic-version: ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", PATH, "submit"),
+        ("GET", PATH, "read"),
+        ("GET", f"{PATH}/{UNKNOWN}", "read"),
+        ("GET", f"{PATH}/{UNKNOWN}/results", "read"),
+        ("DELETE", f"{PATH}/{UNKNOWN}", "delete"),
+        ("POST", f"{PATH}/{UNKNOWN}/cancel", "cancel"),
+        ("POST", f"/batchyard/v1/batches/{UNKNOWN}/pause", "cancel"),
+        ("POST", f"/batchyard/v1/batches/{UNKNOWN}/resume", "cancel"),
+        ("GET", f"/batchyard/v1/batches/{UNKNOWN}/attempts", "read"),
+        ("POST", "/v1/messages", "submit"),
+        ("POST", "/v1/messages/count_tokens", "submit"),
+        ("GET", "/v1/models", "read"),
+        ("GET", "/v1/models/simulator", "read"),
+    ],
+)
+def test_each_call_takes_its_scope_and_no_other(method: str, path: str, scope: str) -> None:
+    statuses = {
+        name: asyncio.run(World().call(method, path, a_body("a"), headers={"x-api-key": f"key-{name}"})).status
+        for name in ("submit", "read", "cancel", "delete", "admin")
+    }
+
+    assert [name for name, status in statuses.items() if status != 403] == [scope]

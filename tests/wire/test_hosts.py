@@ -104,12 +104,12 @@ def test_probes_are_answered_under_any_name_without_a_key() -> None:
     [
         ("127.0.0.1", {}, 200),
         ("::1", {}, 200),
-        ("203.0.113.9", {}, 403),
-        ("127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, 403),
-        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 203.0.113.9"}, 403),
-        ("203.0.113.9", {"x-forwarded-for": "127.0.0.1"}, 403),
+        ("203.0.113.9", {}, 401),
+        ("127.0.0.1", {"x-forwarded-for": "203.0.113.9"}, 401),
+        ("127.0.0.1", {"x-forwarded-for": "127.0.0.1, 203.0.113.9"}, 401),
+        ("203.0.113.9", {"x-forwarded-for": "127.0.0.1"}, 401),
         ("127.0.0.1", {"host": "evil.example"}, 421),
-        ("", {}, 403),
+        ("", {}, 401),
     ],
 )
 def test_metrics_are_for_this_machine(peer: str, headers: dict[str, str | None], status: int) -> None:

@@ -4,13 +4,16 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import apsw
 import pytest
 
+from batchyard.domain.access import USUAL, is_well_formed, new_key
 from batchyard.domain.errors import DataRefused, InvalidRequest, NotFound, StoreUnavailable
-from batchyard.web.keys import KeyBook, OpenUntilFirstKey, is_well_formed, new_key
+from batchyard.web.keys import KeyBook, OpenUntilFirstKey
 from tests.wire.world import NOW, SetClock, World
 
 
@@ -82,6 +85,86 @@ def test_revoking_twice_changes_nothing_and_an_unknown_id_is_said(book: KeyBook,
     assert book.listing() == [first]
     with pytest.raises(NotFound):
         book.revoke("key_none")
+
+
+def test_a_key_may_do_what_it_was_made_for(book: KeyBook) -> None:
+    usual, narrow, whole = (
+        book.create("a"),
+        book.create("a", scopes=["read", "cancel"]),
+        book.create("a", scopes=["all"]),
+    )
+
+    assert usual[0].scope_words == ["submit", "read", "cancel", "delete"]
+    assert narrow[0].scope_words == ["read", "cancel"]
+    assert whole[0].scope_words == ["submit", "read", "cancel", "delete", "admin"]
+    for key, secret in (usual, narrow, whole):
+        principal = asyncio.run(book.principal(secret))
+        assert principal is not None
+        assert principal.scopes == key.scopes
+    for wrong in (["write"], [""], []):
+        with pytest.raises(InvalidRequest):
+            book.create("a", scopes=wrong)
+
+
+def test_a_key_that_expires_opens_nothing_from_then_on(book: KeyBook, clock: SetClock) -> None:
+    made, secret = book.create("alpha", lifetime=timedelta(hours=1))
+    assert made.expires_at == NOW + timedelta(hours=1)
+
+    clock.moment = NOW + timedelta(minutes=59, seconds=59)
+    assert asyncio.run(book.principal(secret)) is not None
+    clock.moment = NOW + timedelta(hours=1)
+    assert asyncio.run(book.principal(secret)) is None
+    assert book.listing() == [made]
+
+
+def test_a_rotated_key_has_a_successor_and_a_day_left(book: KeyBook, clock: SetClock) -> None:
+    old, old_secret = book.create("alpha", "laptop", ["read"])
+    made, secret = book.rotate(old.id, timedelta(hours=24))
+
+    assert (made.workspace, made.label, made.scopes, made.expires_at) == ("alpha", "laptop", old.scopes, None)
+    assert asyncio.run(book.principal(old_secret)) is not None
+    assert asyncio.run(book.principal(secret)) is not None
+    clock.moment, clock.seconds = NOW + timedelta(hours=24), clock.seconds + 1
+    assert asyncio.run(book.principal(old_secret)) is None
+    assert asyncio.run(book.principal(secret)) is not None
+
+
+def test_a_rotation_lengthens_no_life_and_revives_no_key(book: KeyBook, clock: SetClock) -> None:
+    old, _ = book.create("alpha", lifetime=timedelta(hours=1))
+    made, _ = book.rotate(old.id, timedelta(hours=24))
+
+    assert made.expires_at == old.expires_at
+    assert [key.expires_at for key in book.listing()] == [old.expires_at] * 2
+    book.revoke(made.id)
+    with pytest.raises(InvalidRequest, match="revoked"):
+        book.rotate(made.id, timedelta(0))
+    clock.moment += timedelta(hours=2)
+    with pytest.raises(InvalidRequest, match="expired"):
+        book.rotate(old.id, timedelta(0))
+    with pytest.raises(NotFound):
+        book.rotate("key_none", timedelta(0))
+
+
+def test_keys_of_a_version_without_scopes_and_expiry_still_open_all_that_they_did(
+    tmp_path: Path, clock: SetClock
+) -> None:
+    secret = new_key(7)
+    with closing(apsw.Connection(str(tmp_path / "keys.db"))) as old:
+        old.execute(
+            "create table keys (id text primary key, sha256 blob not null unique check (length(sha256) = 32),"
+            " label text not null, workspace text not null, scopes text not null default '',"
+            " created_at text not null, revoked_at text) strict"
+        )
+        values = ("key_1", sha256(secret.encode()).digest(), "laptop", "alpha", NOW.isoformat())
+        old.execute("insert into keys (id, sha256, label, workspace, created_at) values (?, ?, ?, ?, ?)", values)
+        old.pragma("user_version", 1)
+
+    for _ in range(2):
+        with closing(KeyBook(tmp_path / "keys.db", clock)) as book:
+            principal = asyncio.run(book.principal(secret))
+            assert principal is not None
+            assert (principal.workspace, principal.scopes) == ("alpha", USUAL)
+            assert book.listing()[0].label == "laptop"
 
 
 def test_keys_are_listed_oldest_first(book: KeyBook, clock: SetClock) -> None:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message
 
 from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.sealer import seal
+from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
@@ -31,7 +32,14 @@ T = TypeVar("T")
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 KEY = "key-one"
 HEADERS = {"x-api-key": KEY, "anthropic-version": "2023-06-01", "host": "127.0.0.1:8787"}
-KEYS = {"key-one": "w1", "key-one-b": "w1", "key-two": "w2"}
+KEYS = {
+    "key-one": "w1",
+    "key-one-b": "w1",
+    "key-two": "w2",
+    **{f"key-{scope.value}": "w1" for scope in Scope},
+}
+SCOPES = {f"key-{scope.value}": frozenset({scope}) for scope in Scope}
+"""Keys with one scope each; the others have the usual ones."""
 MESSAGE = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"simulator","content":[{"type":"text","text":"hi"}],'
     b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'
@@ -57,7 +65,9 @@ class TableKeys:
 
     async def principal(self, key: str) -> Principal | None:
         workspace = KEYS.get(key)
-        return Principal(workspace, sha256(key.encode()).hexdigest()) if workspace else None
+        if workspace is None:
+            return None
+        return Principal(workspace, sha256(key.encode()).hexdigest(), SCOPES.get(key, USUAL))
 
 
 @dataclass

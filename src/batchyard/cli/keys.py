@@ -1,7 +1,8 @@
-"""`batchyard keys`: who may call the server. A running server notices within seconds."""
+"""`batchyard keys`: who may call the server, for what, and until when. A running server notices within seconds."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from batchyard.client.errors import WrongUse
 from batchyard.settings import Settings
 
 STORE = ("data", "database", "config")
+NEVER_TOO_LONG = "36500d"
 
 
 @with_settings(STORE)
@@ -20,17 +22,31 @@ def create(
     settings: Settings,
     workspace: Annotated[str, typer.Option(metavar="NAME", help="Workspace that the key belongs to.")],
     name: Annotated[str, typer.Option(metavar="LABEL", help="Label, to know the key again.")] = "",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SCOPE",
+            help="What it is for: submit, read, cancel, delete, admin or all; may be given several times. "
+            "[default: all but admin]",
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="TIME", help="How long it is good, such as 12h or 90d; else for ever.")
+    ] = None,
 ) -> int:
     """Make a key and print it, once, alone on standard output.
 
     \b
     Example:
       $ batchyard keys create --workspace research --name laptop
+      $ batchyard keys create --workspace research --name monitor --scope read --expires 90d
     """
     from batchyard import app
 
+    lifetime = _duration("--expires", "1s", expires) if expires is not None else None
     with _words_for_refusals(), closing(app.key_book(settings)) as book:
-        key, secret = book.create(workspace, name)
+        chosen = {"scopes": scope} if scope else {}
+        key, secret = book.create(workspace, name, lifetime=lifetime, **chosen)
     put(secret.encode())
     say(f"made {key.id} of workspace {key.workspace}; the key is not shown again")
     return 0
@@ -52,19 +68,20 @@ def list_(settings: Settings, json: AsJson = False) -> int:
         keys = book.listing()
     if json:
         for key in keys:
-            put(msgspec.json.encode(key))
+            put(msgspec.json.encode(msgspec.to_builtins(key) | {"scopes": key.scope_words}))
         return 0
     rows = [
         (
             key.id,
             key.workspace,
             key.label,
-            f"{key.created_at:%F %R}",
-            f"{key.revoked_at:%F %R}" if key.revoked_at else "",
+            " ".join(key.scope_words),
+            _day(key.created_at),
+            _end(key.expires_at, key.revoked_at),
         )
         for key in keys
     ]
-    table(("id", "workspace", "label", "made", "revoked"), rows)
+    table(("id", "workspace", "label", "scopes", "made", "ends"), rows)
     return 0
 
 
@@ -82,6 +99,50 @@ def revoke(settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID
         key = book.revoke(key_id)
     say(f"revoked {key.id} of workspace {key.workspace}")
     return 0
+
+
+@with_settings(STORE)
+def rotate(
+    settings: Settings,
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")],
+    keep: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the old key stays good; 0s ends it at once.")
+    ] = "24h",
+) -> int:
+    """Make a key that may do the same, print it once, and let the old one end a day later.
+
+    \b
+    Example:
+      $ batchyard keys rotate key_4Qv1xKq0nFh2mUeWjBz7RtYc
+      $ batchyard keys rotate key_4Qv1xKq0nFh2mUeWjBz7RtYc --keep 0s
+    """
+    from batchyard import app
+
+    kept = _duration("--keep", "0s", keep)
+    with _words_for_refusals(), closing(app.key_book(settings)) as book:
+        key, secret = book.rotate(key_id, kept)
+    put(secret.encode())
+    say(f"made {key.id} of workspace {key.workspace}; {key_id} is good for {keep} more")
+    return 0
+
+
+def _duration(option: str, low: str, text: str) -> timedelta:
+    from batchyard.declared import parse
+    from batchyard.kinds import duration
+
+    lasting = parse(duration(low, NEVER_TOO_LONG), f"{option} ", text)
+    assert isinstance(lasting, timedelta)
+    return lasting
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%F %R}"
+
+
+def _end(expires_at: datetime | None, revoked_at: datetime | None) -> str:
+    if revoked_at:
+        return f"revoked {_day(revoked_at)}"
+    return _day(expires_at) if expires_at else ""
 
 
 @contextmanager

@@ -39,7 +39,7 @@ program = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
 )
-key_commands = typer.Typer(help="Make, list and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
+key_commands = typer.Typer(help="Make, list, rotate and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
 upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -57,6 +57,7 @@ program.command("delete")(batches.delete)
 key_commands.command("create")(keys.create)
 key_commands.command("list")(keys.list_)
 key_commands.command("revoke")(keys.revoke)
+key_commands.command("rotate")(keys.rotate)
 program.add_typer(key_commands, name="keys")
 upstream_commands.command("list")(upstreams.list_)
 upstream_commands.command("test")(upstreams.try_out)

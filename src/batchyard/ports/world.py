@@ -4,20 +4,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from batchyard.domain.access import Scope
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes an API call: the workspace, and a hash that stands for the key."""
+    """Who makes an API call: the workspace, a hash that stands for the key, and what the key may do."""
 
     workspace: str
     caller: str
+    scopes: frozenset[Scope]
 
 
 class Keys(Protocol):
     """Who may call."""
 
     async def principal(self, key: str) -> Principal | None:
-        """Return whose key this is, or None. Takes the same time for any wrong key."""
+        """Return whose key this is; None if it is unknown, revoked or expired, all in the same time."""
 
 
 class Clock(Protocol):

@@ -1,16 +1,19 @@
 """The API as one ASGI application: routes, who may call, and what becomes of everything that goes wrong.
 
-    path ──> host ──> key ──> method ──> version ──> handler ──> answer
+    path ──> host ──> key ──> method ──> scope ──> version ──> handler ──> answer
 
 Nothing about a batch is looked at before the key is known, and no byte of a body is read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette import types as asgi
+from starlette.types import ASGIApp, Receive, Send
 
+from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
 from batchyard.domain.events import BugFound, Emit
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
@@ -25,8 +28,10 @@ from batchyard.web.messages import Messages
 from batchyard.web.models import Models
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
 from batchyard.web.results import Results
-from batchyard.web.routes import Handler, Methods, Overlay, nothing_over
+from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
+
+T = TypeVar("T")
 
 
 def build_api(
@@ -50,11 +55,7 @@ def build_api(
     them; ``overlay`` may put other methods in the place of a path's own.
     """
     hosts = Hosts(settings)
-    return Api(
-        keys,
-        emit,
-        hosts,
-        Health(hosts, not_ready, metrics),
+    handlers = Handlers(
         BatchCalls(batches, blobs, clock, emit),
         Creates(
             batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready, space=space
@@ -63,8 +64,41 @@ def build_api(
         Ledgers(batches, upkeep, blobs, emit, settings),
         Messages(calls, settings.max_request_bytes),
         Models(calls),
-        overlay,
     )
+    return Api(keys, emit, hosts, Health(hosts, keys, not_ready, metrics), Routes(routes(handlers)), overlay)
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """Who answers."""
+
+    batches: BatchCalls
+    creates: Creates
+    results: Results
+    ledgers: Ledgers
+    messages: Messages
+    models: Models
+
+
+def routes(to: Handlers) -> list[Route]:
+    """Return every route that takes a key. The wire's come first, then ours beside it."""
+    batches, one = "/v1/messages/batches", "/v1/messages/batches/{batch_id}"
+    ours = "/batchyard/v1/batches/{batch_id}"
+    return [
+        Route("POST", batches, Scope.SUBMIT, to.creates.create),
+        Route("GET", batches, Scope.READ, to.batches.page),
+        Route("GET", one, Scope.READ, to.batches.retrieve),
+        Route("DELETE", one, Scope.DELETE, to.batches.delete),
+        Route("POST", f"{one}/cancel", Scope.CANCEL, to.batches.cancel),
+        Route("GET", f"{one}/results", Scope.READ, to.results.results),
+        Route("POST", "/v1/messages", Scope.SUBMIT, to.messages.create),
+        Route("POST", "/v1/messages/count_tokens", Scope.SUBMIT, to.messages.count),
+        Route("GET", "/v1/models", Scope.READ, to.models.page),
+        Route("GET", "/v1/models/{model}", Scope.READ, to.models.retrieve),
+        Route("GET", f"{ours}/attempts", Scope.READ, to.ledgers.attempts),
+        Route("POST", f"{ours}/pause", Scope.CANCEL, to.batches.pause, {"paused": True}),
+        Route("POST", f"{ours}/resume", Scope.CANCEL, to.batches.pause, {"paused": False}),
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +109,10 @@ class Api:
     emit: Emit
     hosts: Hosts
     health: Health
-    batches: BatchCalls
-    creates: Creates
-    results: Results
-    ledgers: Ledgers
-    messages: Messages
-    models: Models
+    routes: Routes
     overlay: Overlay
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise Cut
         call = ApiCall(scope, receive, send)
@@ -113,75 +142,29 @@ class Api:
         segments = path_segments(call.scope)
         probe = self.health.route(segments)
         if probe is not None:
-            return await _handler(probe, call)(call)
-        methods = self.overlay(segments, self._methods(segments))
+            return await _of_method(probe, call)(call)
+        methods = self.overlay(segments, self.routes.methods(segments))
         call.base_url = self.hosts.base_url(call)
         if methods is None:
             raise NotFound("Not found: there is nothing at this path.")
         principal = await auth.authenticate(self.keys, call.headers)
         call.workspace, call.caller = principal.workspace, principal.caller
         call.scope.setdefault("state", {})[KNOWN_CALLER] = True
-        handler = _handler(methods, call)
+        endpoint = _of_method(methods, call)
+        auth.authorize(principal, endpoint.scope)
         call.version = auth.version(call.headers)
-        return await handler(call)
-
-    def _methods(self, segments: list[str]) -> Methods | None:
-        """Return what can be done at the path."""
-        match segments:
-            case ["v1", "messages", "batches", *rest]:
-                return self._batch_methods(rest)
-            case ["batchyard", "v1", *rest]:
-                return self._extensions(rest)
-            case ["v1", "messages"]:
-                return {"POST": self.messages.create}
-            case ["v1", "messages", "count_tokens"]:
-                return {"POST": self.messages.count}
-            case ["v1", "models", *rest]:
-                return self._model_methods(rest)
-        return None
-
-    def _model_methods(self, segments: list[str]) -> Methods | None:
-        match segments:
-            case []:
-                return {"GET": self.models.page}
-            case [name] if name:
-                return {"GET": lambda call: self.models.retrieve(call, name)}
-        return None
-
-    def _extensions(self, segments: list[str]) -> Methods | None:
-        """Paths of our own, beside the wire."""
-        match segments:
-            case ["batches", batch_id, "attempts"] if batch_id:
-                return {"GET": lambda call: self.ledgers.attempts(call, batch_id)}
-            case ["batches", batch_id, ("pause" | "resume") as verb] if batch_id:
-                return {"POST": lambda call: self.batches.pause(call, batch_id, paused=verb == "pause")}
-        return None
-
-    def _batch_methods(self, segments: list[str]) -> Methods | None:
-        match segments:
-            case []:
-                return {"GET": self.batches.page, "POST": self.creates.create}
-            case [batch_id] if batch_id:
-                return {
-                    "GET": lambda call: self.batches.retrieve(call, batch_id),
-                    "DELETE": lambda call: self.batches.delete(call, batch_id),
-                }
-            case [batch_id, "cancel"] if batch_id:
-                return {"POST": lambda call: self.batches.cancel(call, batch_id)}
-            case [batch_id, "results"] if batch_id:
-                return {"GET": lambda call: self.results.results(call, batch_id)}
-        return None
+        return await endpoint.answer(call)
 
 
-def path_segments(scope: Scope) -> list[str]:
+def path_segments(scope: asgi.Scope) -> list[str]:
     """Return the path's segments, split before they are decoded: an encoded slash is part of an id, not a border."""
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     return [unquote(segment) for segment in raw.decode("latin-1").partition("?")[0].split("/")[1:]]
 
 
-def _handler(methods: Methods, call: ApiCall) -> Handler:
-    handler = methods.get("GET" if call.method == "HEAD" else call.method)
-    if handler is None:
-        allowed = ", ".join(sorted(methods | ({"HEAD": methods["GET"]} if "GET" in methods else {})))
+def _of_method(methods: Mapping[str, T], call: ApiCall) -> T:
+    found = methods.get("GET" if call.method == "HEAD" else call.method)
+    if found is None:
+        allowed = ", ".join(sorted({*methods, *(("HEAD",) if "GET" in methods else ())}))
         raise Refusal(405, f"Method {call.method} is not allowed here, use {allowed}.", [("allow", allowed)])
-    return handler
+    return found

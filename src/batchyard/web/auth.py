@@ -2,6 +2,7 @@
 
 from starlette.datastructures import Headers
 
+from batchyard.domain.access import Scope
 from batchyard.domain.errors import Forbidden, InvalidRequest, Unauthenticated
 from batchyard.ports import Keys, Principal
 
@@ -24,6 +25,12 @@ async def authenticate(keys: Keys, headers: Headers) -> Principal:
     if named and named != known[0].workspace:
         raise Forbidden("anthropic-workspace-id: the API key does not belong to this workspace.")
     return known[0]
+
+
+def authorize(principal: Principal, scope: Scope) -> None:
+    """Refuse a key that is not for this. Judged before anything is looked up: it tells of no batch."""
+    if scope not in principal.scopes:
+        raise Forbidden(f"This API key has no scope {scope.value!r}, which this call needs.")
 
 
 def version(headers: Headers) -> str:

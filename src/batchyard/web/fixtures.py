@@ -10,11 +10,12 @@ from hashlib import sha256
 from urllib.parse import parse_qsl, urlencode
 
 from batchyard import wire
+from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.batch import Batch, Counts, Status
 from batchyard.domain.result import Succeeded
 from batchyard.ports import Clock, Keys, Principal
 from batchyard.web.calls import Answer, ApiCall, Sendable
-from batchyard.web.routes import Handler, Methods
+from batchyard.web.routes import Endpoint, Handler, Methods
 
 BATCH_ID = "message_batch_id"
 WORKSPACE = "wrkspc_011CZkZaBF1tNoB5wlCeusgy"
@@ -38,7 +39,7 @@ class FixtureKeys:
     async def principal(self, key: str) -> Principal | None:
         known = await self._keys.principal(key)
         if known is None and key:
-            return Principal(WORKSPACE, sha256(key.encode()).hexdigest())
+            return Principal(WORKSPACE, sha256(key.encode()).hexdigest(), USUAL)
         return known
 
 
@@ -64,13 +65,16 @@ class Fixtures:
         """Return what can be done at the path: ``usual``, unless a fixture is there."""
         match segments:
             case ["v1", "messages", "batches"] if usual:
-                return {**usual, "GET": _Page(usual["GET"])}
+                return {**usual, "GET": Endpoint(Scope.READ, _Page(usual["GET"].answer))}
             case ["v1", "messages", "batches", id_] if id_ == BATCH_ID:
-                return {"GET": self._retrieve, "DELETE": self._delete}
+                return {
+                    "GET": Endpoint(Scope.READ, self._retrieve),
+                    "DELETE": Endpoint(Scope.DELETE, self._delete),
+                }
             case ["v1", "messages", "batches", id_, "cancel"] if id_ == BATCH_ID:
-                return {"POST": self._cancel}
+                return {"POST": Endpoint(Scope.CANCEL, self._cancel)}
             case ["v1", "messages", "batches", id_, "results"] if id_ == BATCH_ID:
-                return {"GET": self._results}
+                return {"GET": Endpoint(Scope.READ, self._results)}
         return usual
 
     async def _retrieve(self, call: ApiCall) -> Answer:

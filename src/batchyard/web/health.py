@@ -1,10 +1,13 @@
-"""What operators and their machines ask: does it live, can it take batches, its metrics. No key is needed."""
+"""What operators and their machines ask: does it live, can it take batches, its metrics."""
 
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from batchyard.domain.errors import Forbidden, NotFound
+from batchyard.domain.access import Scope
+from batchyard.domain.errors import NotFound
+from batchyard.ports import Keys
+from batchyard.web import auth
 from batchyard.web.calls import Answer, ApiCall, Sendable
 from batchyard.web.hosts import Hosts
 
@@ -12,10 +15,17 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    """``/healthz``, ``/readyz`` and ``/metrics``. Probes come under any host name; metrics are for this machine."""
+    """``/healthz``, ``/readyz`` and ``/metrics``.
 
-    def __init__(self, hosts: Hosts, not_ready: Callable[[], str], metrics: Callable[[], bytes] | None) -> None:
+    Probes come under any host name, without a key. Metrics are open on this machine; elsewhere they take a key with
+    the scope ``admin``.
+    """
+
+    def __init__(
+        self, hosts: Hosts, keys: Keys, not_ready: Callable[[], str], metrics: Callable[[], bytes] | None
+    ) -> None:
         self._hosts = hosts
+        self._keys = keys
         self._not_ready = not_ready
         self._metrics = metrics
 
@@ -44,5 +54,5 @@ class Health:
         if self._metrics is None:
             raise NotFound("Not found: there is nothing at this path.")
         if not self._hosts.is_local(call):
-            raise Forbidden("Metrics are open to this machine only.")
+            auth.authorize(await auth.authenticate(self._keys, call.headers), Scope.ADMIN)
         return Answer(self._metrics(), media_type=PROMETHEUS)

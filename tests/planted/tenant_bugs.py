@@ -1,0 +1,79 @@
+"""Bugs in who may do what: keys, scopes, workspaces."""
+
+from tests.planted.bug import Bug
+
+TENANTS = "tests/wire/test_tenants.py"
+KEYS = "tests/wire/test_keys.py"
+
+TENANT = [
+    Bug(
+        "scopes are not enforced",
+        "web/api.py",
+        "        auth.authorize(principal, endpoint.scope)\n",
+        "",
+        TENANTS,
+    ),
+    Bug(
+        "delete takes a key that may only read",
+        "web/api.py",
+        'Route("DELETE", one, Scope.DELETE,',
+        'Route("DELETE", one, Scope.READ,',
+        "tests/wire/test_auth.py",
+    ),
+    Bug(
+        "a revoked key is good",
+        "domain/access.py",
+        "self.revoked_at is None and (self",
+        "(self",
+        f"{KEYS} {TENANTS}",
+    ),
+    Bug(
+        "an expired key is good",
+        "domain/access.py",
+        "self.expires_at is None or now < self.expires_at",
+        "True",
+        f"{KEYS} {TENANTS}",
+    ),
+    Bug(
+        "a rotation gives a key more than the old one had",
+        "web/keys.py",
+        "self._new(old.workspace, old.label, old.scopes, old.expires_at)",
+        "self._new(old.workspace, old.label, ALL, old.expires_at)",
+        KEYS,
+    ),
+    Bug(
+        "a rotation leaves the old key",
+        "web/keys.py",
+        'self._rows("update keys set expires_at = ? where id = ?", _text(ends_at), key_id)',
+        "pass",
+        KEYS,
+    ),
+    Bug(
+        "a foreign batch is found",
+        "store/memory.py",
+        "if stored is None or stored.batch.workspace != workspace:",
+        "if stored is None:",
+        TENANTS,
+    ),
+    Bug(
+        "the answer tells a malformed id from an unknown one",
+        "web/batches.py",
+        'raise NotFound(f"Message Batch {batch_id[:100]} not found.")',
+        'raise InvalidRequest("batch_id: this is not an id")',
+        TENANTS,
+    ),
+    Bug(
+        "metrics take any key",
+        "web/health.py",
+        "auth.authorize(await auth.authenticate(self._keys, call.headers), Scope.ADMIN)",
+        "await auth.authenticate(self._keys, call.headers)",
+        TENANTS,
+    ),
+    Bug(
+        "a key that was deleted from the book is remembered",
+        "web/keys.py",
+        "self._known, self._made = await reading",
+        "self._known, self._made = {**(await reading)[0], **self._known}, True",
+        KEYS,
+    ),
+]
