@@ -30,6 +30,8 @@ LEVELS: dict[type, int] = {
     events.LaneHeld: logging.WARNING,
     events.StoreFailed: logging.ERROR,
     events.DiskShort: logging.ERROR,
+    events.ClockJumped: logging.WARNING,
+    events.DeadlinesHeld: logging.ERROR,
     events.DamageFound: logging.ERROR,
     events.BugFound: logging.ERROR,
 }

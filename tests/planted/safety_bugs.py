@@ -5,6 +5,8 @@ from tests.planted.bug import Bug
 ROOM = "tests/unit/test_room.py"
 SAFETY = "tests/simulation/test_safety.py"
 CREATE = "tests/wire/test_create.py"
+CLOCK = "tests/unit/test_clock.py"
+LIFE = "tests/simulation/test_life.py"
 
 SAFE = [
     Bug(
@@ -52,5 +54,29 @@ SAFE = [
         "            promise.grow(ROW_BYTES * len(intake.drafts))\n",
         "",
         CREATE,
+    ),
+    Bug("a restart believes the wall clock", "app/clock.py", "note.epoch if note and same else None", "None", CLOCK),
+    Bug("another boot is not seen", "app/clock.py", 'note.boot == self._machine.boot != ""', "note.boot", CLOCK),
+    Bug(
+        "the clock is noted while it may be wrong",
+        "app/clock.py",
+        "not self._noted and not self.holds()",
+        "not self._noted",
+        CLOCK,
+    ),
+    Bug(
+        "the clock follows the wall clock",
+        "app/clock.py",
+        "        apart = self._machine.wall()",
+        "        self._epoch = self._machine.wall() - self._machine.running()\n        apart = self._machine.wall()",
+        CLOCK,
+    ),
+    Bug("held deadlines expire", "dispatch/upkeep.py", "        if not self._holds():\n", "        if True:\n", LIFE),
+    Bug(
+        "results go by age while deadlines are held",
+        "dispatch/upkeep.py",
+        "        if self._holds():\n            return\n",
+        "",
+        LIFE,
     ),
 ]

@@ -227,3 +227,27 @@ def test_version_and_betas_of_the_create_reach_each_call() -> None:
             assert here.clock.now() >= START
 
     run_virtual(main(), limit=60)
+
+
+def test_while_deadlines_are_held_nothing_expires_and_nothing_is_sent_after_them() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=100.0))
+        here = World(upstream, limit=1)
+        here.holds = lambda: here.clock.monotonic() < 600.0
+        here.duties = replace(here.duties, retain_results_for=timedelta(seconds=200))
+        await here.start()
+        quick = await here.create(1)
+        await here.ended(quick)
+        late = await here.create(5, hours=250 / 3600)
+        await asyncio.sleep(450)
+        assert (await here.kept.get("w", late.id)).closing is None
+        assert (await here.kept.get("w", quick.id)).has_results
+
+        assert (await here.ended(late)).counts.expired > 0
+        assert here.clock.monotonic() <= 603.0
+        assert max(call.started_at for call in upstream.calls) < 100.0 + 251.0
+        await asyncio.sleep(5)
+        assert not (await here.kept.get("w", quick.id)).has_results
+        await here.kill()
+
+    run_virtual(main(), limit=3600)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -45,6 +45,7 @@ class World:
         self.events: list[Event] = []
         self.owners = 0
         self.space: Space = EndlessSpace()
+        self.holds: Callable[[], bool] = lambda: False
         self.dispatcher: Dispatcher | None = None
         self.keeper: Keeper | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -100,6 +101,7 @@ class World:
             duties=self.duties,
             cut_overdue=self.dispatcher.cut_overdue,
             freed=self.wake,
+            holds=self.holds,
         )
         self._tasks = [asyncio.create_task(self.dispatcher.run()), asyncio.create_task(self.keeper.run())]
 

@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from batchyard.app import folder
 from batchyard.app.clock import SteadyClock
 from batchyard.app.process import App
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
@@ -49,7 +50,7 @@ async def _serve(settings: Settings) -> int:
     log = Log()
     logging.basicConfig(handlers=[LogHandler(log)], level=logging.WARNING, force=True)
     metrics = Metrics()
-    clock = SteadyClock()
+    clock = folder.clock(settings)
     store = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
     try:
         app = App(settings, clock, store, Observer(log, metrics), metrics)

@@ -1,21 +1,109 @@
-"""The clock of a process."""
+"""The clock of a process: the time of day without the jumps of the wall clock.
 
+first start of a boot     the wall clock is believed, and noted in the data folder
+while it runs             the machine's running time is added; the wall clock is only compared
+restart in the same boot  the note is believed, not the wall clock
+restart on another boot   the wall clock is believed again, and deadlines are held for ten minutes
+"""
+
+import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from batchyard.domain.events import ClockJumped, Emit
+
+NAME = "clock.json"
+HOLD_SECONDS = 600.0
+"""How long nothing expires or goes after a restart on another boot: time to see the alarm and to set the clock."""
+JUMP_SECONDS = 5.0
+"""A wall clock that is further off than it was is told of; less is what time servers do to it all day."""
+
+
+class Machine:
+    """The clocks of this machine. ``boot`` names its boot, "" where the system does not tell."""
+
+    def __init__(self) -> None:
+        self._running = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps
+        self.boot = ""
+        with suppress(OSError):
+            self.boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+    def wall(self) -> float:
+        return time.time()
+
+    def running(self) -> float:
+        return time.clock_gettime(self._running)
 
 
 class SteadyClock:
-    """Time of day that never jumps: the wall clock as it was at the start, and the seconds since.
+    """Time of day that never jumps: ``epoch`` is when the machine's running time was 0; without one the wall clock
+    says it now."""
 
-    A machine that sleeps goes on counting, where its system has such a clock.
-    """
-
-    def __init__(self) -> None:
-        self._clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-        self._epoch = time.time() - self.monotonic()
+    def __init__(self, machine: Machine | None = None, epoch: float | None = None) -> None:
+        self._machine = machine or Machine()
+        self._epoch = self._machine.wall() - self._machine.running() if epoch is None else epoch
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._epoch + time.clock_gettime(self._clock), UTC)
+        return datetime.fromtimestamp(self._epoch + self._machine.running(), UTC)
 
     def monotonic(self) -> float:
-        return time.clock_gettime(self._clock)
+        return self._machine.running()
+
+
+class _Note(msgspec.Struct, frozen=True):
+    """What a data folder knows of time: the boot, its epoch, and its running time when that was noted."""
+
+    boot: str
+    epoch: float
+    running: float
+
+
+class FolderClock(SteadyClock):
+    """The clock of a server. ``is_new``: nothing in the folder has a deadline yet."""
+
+    def __init__(self, folder: Path, *, is_new: bool, machine: Machine | None = None) -> None:
+        self._machine = machine or Machine()
+        self._path = folder / NAME
+        note = _read(self._path)
+        same = note is not None and note.boot == self._machine.boot != "" and note.running <= self._machine.running()
+        super().__init__(self._machine, note.epoch if note and same else None)
+        self._noted = same
+        self._hold_until = self.monotonic() + (0.0 if same or is_new else HOLD_SECONDS)
+        self._apart = 0.0
+
+    def holds(self) -> bool:
+        """Whether deadlines and retention wait: the wall clock that was believed may still prove wrong."""
+        return self.monotonic() < self._hold_until
+
+    def look(self, emit: Emit) -> None:
+        """Tell of a wall clock that jumped, and note the epoch once it stands. Called again and again."""
+        apart = self._machine.wall() - self._machine.running() - self._epoch
+        if abs(apart - self._apart) >= JUMP_SECONDS:
+            self._apart = apart
+            emit(ClockJumped(round(apart, 1)))
+        # Not noted while it is held: whoever sets the clock and starts again is believed anew.
+        if not self._noted and not self.holds():
+            with suppress(OSError):  # a disk in trouble; the next look tries again
+                _write(self._path, _Note(self._machine.boot, self._epoch, self.monotonic()))
+                self._noted = True
+
+
+def _read(path: Path) -> _Note | None:
+    """Return the note; a damaged one is none, which holds deadlines and loses nothing."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Note)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _write(path: Path, note: _Note) -> None:
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(note) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,9 +1,21 @@
 """What a process knows of its data folder."""
 
+from datetime import UTC, datetime
+
+from batchyard.app.clock import HOLD_SECONDS, FolderClock
 from batchyard.blobs.space import EndlessSpace, FolderSpace
-from batchyard.ports import Space, Store
+from batchyard.domain.events import DeadlinesHeld, Emit
+from batchyard.ports import Space, Store, Work
 from batchyard.settings import Settings
+from batchyard.store import database
 from batchyard.store.sqlite import SqliteStore
+
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def clock(settings: Settings) -> FolderClock:
+    """Return the folder's clock. To be made before its database is."""
+    return FolderClock(settings.data, is_new=not (settings.data / database.NAME).exists())
 
 
 def space(settings: Settings, store: Store) -> Space:
@@ -11,3 +23,12 @@ def space(settings: Settings, store: Store) -> Space:
     if not isinstance(store, SqliteStore):
         return EndlessSpace()
     return FolderSpace(settings.data, settings.disk_reserve_bytes, store.used_bytes)
+
+
+async def tell_what_is_held(work: Work, clock: FolderClock, emit: Emit) -> None:
+    """Raise the alarm where a clock that was just believed would end batches."""
+    if clock.holds():
+        now = clock.now()
+        passed = {ready.batch for ready in await work.backlog(_LONG_AGO) if ready.expires_at <= now}
+        if passed:
+            emit(DeadlinesHeld(len(passed), HOLD_SECONDS))

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from batchyard import assembly
 from batchyard.app import entrance, folder
+from batchyard.app.clock import FolderClock
 from batchyard.blobs.files import FileBlobs
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
@@ -23,7 +24,7 @@ from batchyard.dispatch.room import Room
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event, LeasesReclaimed
 from batchyard.observe import Metrics
-from batchyard.ports import Clock, Keys, Store
+from batchyard.ports import Keys, Store
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
@@ -52,7 +53,7 @@ class App:
     """One process: API, dispatcher, upkeep over one store."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, store: Store, observe: Callable[[Event], None], metrics: Metrics
+        self, settings: Settings, clock: FolderClock, store: Store, observe: Callable[[Event], None], metrics: Metrics
     ) -> None:
         self._settings, self._clock, self._store, self._observe = settings, clock, store, observe
         self._not_ready = "starting"
@@ -82,6 +83,8 @@ class App:
             duties=Duties(retain_results_for=settings.retain_results_for),
             cut_overdue=self._dispatcher.cut_overdue,
             freed=self._dispatcher.wake,
+            holds=clock.holds,
+            each_round=lambda: clock.look(self.emit),
         )
         metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
@@ -118,6 +121,7 @@ class App:
             loop.add_signal_handler(number, self._stop.signal)
         try:
             await self._reclaim_the_dead()
+            await folder.tell_what_is_held(self._store, self._clock, self.emit)
             await self._server.start(self._settings.host, self._settings.port)
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)

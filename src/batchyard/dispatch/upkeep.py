@@ -39,7 +39,7 @@ class Duties:
 
 
 class Keeper:
-    """Runs the duties until cancelled."""
+    """Runs the duties until cancelled. While ``holds``, nothing ends by a deadline and nothing goes by its age."""
 
     def __init__(
         self,
@@ -52,12 +52,16 @@ class Keeper:
         duties: Duties | None = None,
         cut_overdue: Callable[[], None] = lambda: None,
         freed: Callable[[], None] = lambda: None,
+        holds: Callable[[], bool] = lambda: False,
+        each_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._blobs, self._clock, self._emit = store, blobs, clock, emit
         self._result_line = result_line
         self._duties = duties or Duties()
         self._cut_overdue = cut_overdue
         self._freed = freed
+        self._holds = holds
+        self._each_round = each_round
         self._wake = asyncio.Event()
         self._leftovers_at = clock.monotonic() + self._duties.leftovers_every
 
@@ -68,6 +72,7 @@ class Keeper:
     async def run(self) -> None:
         """Do what is due, for ever. One duty's failure does not keep the others from theirs."""
         while True:
+            self._each_round()
             for duty in (self._reclaim, self._expire, self._seal, self._sweep, self._archive, self._leftovers):
                 try:
                     await duty()
@@ -91,8 +96,9 @@ class Keeper:
             self._freed()
 
     async def _expire(self) -> None:
-        for batch in await self._store.expire(self._clock.now()):
-            self._emit(BatchExpired(batch))
+        if not self._holds():
+            for batch in await self._store.expire(self._clock.now()):
+                self._emit(BatchExpired(batch))
         self._cut_overdue()
 
     async def _seal(self) -> None:
@@ -112,6 +118,8 @@ class Keeper:
             swept = await self._store.sweep(SWEEP_ROWS)
 
     async def _archive(self) -> None:
+        if self._holds():
+            return
         now = self._clock.now()
         for batch in await self._store.archive(now - self._duties.retain_results_for, now):
             await self._forget(batch)

@@ -141,6 +141,23 @@ class DiskFreed:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockJumped:
+    """The wall clock went so many seconds ahead of ours (or behind: less than 0). Nothing expires by that; ours goes
+    on as it was until the machine's next boot."""
+
+    seconds_apart: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinesHeld:
+    """The machine was booted, and these many batches are past their deadline by its clock: for so long none of them
+    expires and no result goes by age. If the clock is wrong, set it and start again."""
+
+    batches: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class DamageFound:
     """Stored bytes are not what was written. They are not used; the rest goes on."""
 
@@ -179,6 +196,8 @@ Event = (
     | StoreRecovered
     | DiskShort
     | DiskFreed
+    | ClockJumped
+    | DeadlinesHeld
     | DamageFound
     | DrainBegan
     | BugFound
