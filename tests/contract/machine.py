@@ -303,13 +303,13 @@ class StoreMachine(RuleBasedStateMachine):
         self.held = [held for held in self.held if held.owner != owner]
 
     @precondition(lambda self: self.batches)
-    @rule(data=st.data(), tender=owners, limit=st.integers(1, 3))
-    def make(self, data: st.DataObject, tender: str, limit: int) -> None:
+    @rule(data=st.data(), tender=owners, limit=st.integers(1, 3), most=st.sampled_from([None, 1, 150, 10_000]))
+    def make(self, data: st.DataObject, tender: str, limit: int, most: int | None) -> None:
         """Make a carrier; its members are held by its id, and settled as any owner's."""
         ready = [(ready.batch, ready.model) for ready in self.runner.run(self.model.backlog(self.now))]
         one = st.sampled_from(ready) if ready else st.tuples(st.just(self.any_batch(data)), st.sampled_from(MODELS))
         batch, model = data.draw(one, label="ready")
-        new = NewCarrier(f"carrier{self.carriers}", "lane", self.now, self.now + timedelta(hours=1))
+        new = NewCarrier(f"carrier{self.carriers}", "lane", self.now, self.now + timedelta(hours=1), most)
         self.carriers += 1
         made = self.both(lambda store: store.make(tender, new, Pick(batch, model, limit)))
         self.held += [Held(new.id, lease) for lease in made[1]] if made else []

@@ -14,7 +14,7 @@ from batchyard.domain.ids import batch_id as new_id
 from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
-from batchyard.ports import Final, NewBatch, Page, Pick, Ready, Short, Turn
+from batchyard.ports import Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -255,13 +255,15 @@ class NaiveStore:
                 return Expired()
         return None
 
-    def lease(self, owner: str, pick: Pick, now: datetime) -> list[Lease]:
+    def lease(self, owner: str, pick: Pick, now: datetime, new: NewCarrier | None = None) -> list[Lease]:
         for batch in self.batches:
             if batch.id == pick.batch and self.may_lease(batch, now):
                 own = [row for row in self.of(batch.id) if row.model == pick.model]
                 tried = [row for row in own if row.attempt and row.is_pending and row.ready_at <= now]
                 fresh = sorted((row for row in own if not row.attempt), key=lambda row: row.place)
                 rows = (tried + fresh)[: pick.limit]
+                if new is not None:
+                    rows = rows[: new.fitting(row.params.length for row in rows)]
                 for row in rows:
                     row.owner = owner
                     row.attempt += 1

@@ -17,7 +17,7 @@ class NaiveStoreWithCarriers(NaiveStore):
     """Who tends it, and the carrier."""
 
     async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
-        leases = self.lease(new.id, pick, new.created_at)
+        leases = self.lease(new.id, pick, new.created_at, new)
         self.beats.pop(new.id, None)
         if not leases:
             return None
@@ -33,6 +33,7 @@ class NaiveStoreWithCarriers(NaiveStore):
             len(leases),
             new.created_at,
             new.ends_by,
+            batch.expires_at,
             closing=False,
         )
         self.beats.setdefault(tender, new.created_at)

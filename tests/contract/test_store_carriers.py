@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from batchyard.domain.batch import Counts
 from batchyard.ports import Carrier, CarrierState, Pick
-from batchyard.testing.factories import DAY, MODEL, NOW, a_batch, later, retried, succeeded
+from batchyard.testing.factories import DAY, MODEL, NOW, a_batch, later, params, retried, succeeded
 from tests.contract.store_table import LEASE_SECONDS
 from tests.contract.yard import AT_SEAL, SOON, Yard
 
@@ -28,12 +28,28 @@ def test_a_carrier_says_all_that_its_create_needs(yard: Yard) -> None:
         betas=("one", "two"),
         members=2,
         created_at=SOON,
-        ends_by=batch.expires_at,
+        ends_by=batch.expires_at - timedelta(minutes=1),
+        expires_at=batch.expires_at,
         closing=False,
     )
     assert [(lease.seq, lease.attempt) for lease in leases] == [(0, 1), (1, 1)]
     assert yard.tended() == [carrier]
     assert yard.members() == leases
+
+
+def test_a_carrier_takes_as_much_as_fits_and_leaves_the_rest_as_it_was(yard: Yard) -> None:
+    batch = yard.create(5)
+    one, two = len(params(0)), 2 * len(params(0))
+
+    [retry] = yard.made(batch, 1, carrier="c0")
+    yard.settle(retried(retry, SOON), owner="c0")
+
+    first, second = yard.made(batch, carrier="c1", max_bytes=two + 1), yard.made(batch, carrier="c2", max_bytes=one - 1)
+
+    assert [(lease.seq, lease.attempt) for lease in first] == [(0, 2), (1, 1)]
+    assert [(lease.seq, lease.attempt) for lease in second] == [(2, 1)]
+    assert [(lease.seq, lease.attempt) for lease in yard.lease(batch)] == [(3, 1), (4, 1)]
+    assert yard.make(batch, carrier="c3", max_bytes=two) is None
 
 
 def test_members_are_leased_to_nobody_else(yard: Yard) -> None:
@@ -227,6 +243,7 @@ def test_a_carrier_outlives_its_batch(yard: Yard) -> None:
     assert [carrier.batch for carrier in ended] == [batch.id]
     assert ended[0].closing
     assert (carrier.batch, carrier.closing, carrier.upstream_id) == ("", True, "up-1")
+    assert carrier.expires_at == carrier.ends_by
     assert yard.finish()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 from batchyard.domain.batch import Batch, Counts, Sealed
@@ -129,18 +129,32 @@ class Yard:
         return self.run(self.store.blobs())
 
     def make(
-        self, batch: Batch, limit: int = 1000, *, carrier: str = "c1", tender: str = "o1", now: datetime = SOON
+        self,
+        batch: Batch,
+        limit: int = 1000,
+        *,
+        carrier: str = "c1",
+        tender: str = "o1",
+        now: datetime = SOON,
+        max_bytes: int | None = None,
     ) -> tuple[Carrier, list[Lease]] | None:
         """Return a carrier of the batch's pending requests and its members; None where there are none."""
-        new = NewCarrier(carrier, "up/simulator", now, batch.expires_at)
+        new = NewCarrier(carrier, "up/simulator", now, batch.expires_at - timedelta(minutes=1), max_bytes)
         made = self.run(self.store.make(tender, new, Pick(batch.id, MODEL, limit)))
         return None if made is None else (made[0], list(made[1]))
 
     def made(
-        self, batch: Batch, limit: int = 1000, *, carrier: str = "c1", tender: str = "o1", now: datetime = SOON
+        self,
+        batch: Batch,
+        limit: int = 1000,
+        *,
+        carrier: str = "c1",
+        tender: str = "o1",
+        now: datetime = SOON,
+        max_bytes: int | None = None,
     ) -> list[Lease]:
         """Make a carrier, which must be possible, and return its members."""
-        made = self.make(batch, limit, carrier=carrier, tender=tender, now=now)
+        made = self.make(batch, limit, carrier=carrier, tender=tender, now=now, max_bytes=max_bytes)
         assert made is not None
         return made[1]
 

@@ -7,10 +7,12 @@ there, so that none is ever without somebody who knows of it.
       └───────────── finish ─────────────────┘
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from typing import Protocol
 
 from batchyard.domain.request import Lease
@@ -31,7 +33,8 @@ class Carrier:
     ``id`` is its nonce too, and the owner of its members' leases. ``members`` is how many it had when it was made;
     ``upstream_id`` is known once its create was answered. ``batch``, ``version`` and ``betas`` are our batch's, empty
     once it is deleted; ``closing`` says that it was canceled or expired, or has ended. ``ends_by`` is when the carrier
-    is to be cancelled upstream, if it has not ended before.
+    is to be cancelled upstream, if it has not ended before; ``expires_at`` is our batch's deadline (``ends_by`` once
+    the batch is deleted).
     """
 
     id: str
@@ -44,17 +47,30 @@ class Carrier:
     members: int
     created_at: datetime
     ends_by: datetime
+    expires_at: datetime
     closing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class NewCarrier:
-    """A carrier to be made; ``id`` is random, and never used twice."""
+    """A carrier to be made; ``id`` is random, and never used twice.
+
+    ``max_bytes``: the params of its members come to no more, unless the first alone does. Members are those that a
+    pick takes, in its order, as many as fit.
+    """
 
     id: str
     lane: str
     created_at: datetime
     ends_by: datetime
+    max_bytes: int | None = None
+
+    def fitting(self, lengths: Iterable[int]) -> int:
+        """Return how many requests with params of these lengths, the first of them, fit."""
+        if self.max_bytes is None:
+            return sum(1 for _ in lengths)
+        sums = list(accumulate(lengths))
+        return max(min(1, len(sums)), bisect_right(sums, self.max_bytes))
 
 
 class Carriers(Protocol):
@@ -67,7 +83,8 @@ class Carriers(Protocol):
     """
 
     async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
-        """Lease what is picked (as ``Work.turn`` does, at ``new.created_at``) to a new carrier, tended by this owner.
+        """Lease what is picked (as ``Work.turn`` does, at ``new.created_at``) to a new carrier, tended by this owner,
+        as far as it fits.
 
         None, and nothing is changed, where nothing can be leased. To an owner that is not known it is a heartbeat.
         """

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain, islice
 
 from msgspec import structs
 
@@ -93,6 +94,12 @@ class StoredBatch:
         batch = self.batch
         is_open = batch.closing is None and batch.status is not Status.ENDED
         return is_open and not batch.paused and now < batch.expires_at
+
+    def next_lengths(self, model: str, limit: int, now: datetime) -> Iterator[int]:
+        """Yield how long the params are of what ``lease`` would lease now."""
+        due = sorted(seq for ready_at, seq in self._waiting.get(model, ()) if ready_at <= now)
+        for seq in islice(chain(due, self._fresh.get(model, ())), limit):
+            yield self.rows[seq].lease.params.length
 
     def lease(self, owner: str, model: str, limit: int, now: datetime) -> Iterator[Row]:
         """Lease up to ``limit`` requests: due retries as they stand, then fresh ones in the order in which they run."""

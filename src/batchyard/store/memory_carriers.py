@@ -35,8 +35,11 @@ class MemoryCarriers:
     def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
         assert new.id not in self._used, f"carrier {new.id} is made twice"
         stored = self._batches.get(pick.batch)
-        rows = [] if stored is None else list(stored.lease(new.id, pick.model, pick.limit, new.created_at))
-        if stored is None or not rows:
+        if stored is None:
+            return None
+        limit = new.fitting(stored.next_lengths(pick.model, pick.limit, new.created_at))
+        rows = list(stored.lease(new.id, pick.model, limit, new.created_at))
+        if not rows:
             return None
         batch = stored.batch
         carrier = Carrier(
@@ -50,6 +53,7 @@ class MemoryCarriers:
             members=len(rows),
             created_at=new.created_at,
             ends_by=new.ends_by,
+            expires_at=batch.expires_at,
             closing=False,
         )
         self._used.add(new.id)
@@ -105,5 +109,5 @@ class MemoryCarriers:
     def _now(self, carrier: Carrier) -> Carrier:
         stored = self._batches.get(carrier.batch)
         if stored is None:
-            return replace(carrier, batch="", version="", betas=(), closing=True)
+            return replace(carrier, batch="", version="", betas=(), expires_at=carrier.ends_by, closing=True)
         return replace(carrier, closing=stored.batch.closing is not None or stored.batch.status is Status.ENDED)

@@ -5,6 +5,7 @@ dispatcher that tends it; numbers of owners are never used twice, so that of a f
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,7 @@ class _Row(msgspec.Struct, array_like=True):
     members: int
     created_at: int
     ends_by: int
+    expires_at: int | None
     batch: str | None
     version: str | None
     betas: tuple[str, ...] | None
@@ -44,7 +46,7 @@ def make(
     connection: apsw.Connection, tender: str, new: NewCarrier, pick: Pick
 ) -> tuple[Carrier, Sequence[Lease]] | None:
     """Lease the members to the carrier, and note who tends it."""
-    leases = sorted(turn(connection, new.id, [], [pick], new.created_at).leases, key=lambda lease: lease.seq)
+    leases = _lease(connection, new, pick)
     if not leases:
         return None
     connection.execute("update owners set beat = 0 where id = ?", (new.id,))
@@ -63,6 +65,18 @@ def make(
     )
     [carrier] = _carriers(connection, "c.num = ?", (num,))
     return carrier, leases
+
+
+def _lease(connection: apsw.Connection, new: NewCarrier, pick: Pick) -> Sequence[Lease]:
+    """Lease what fits. How much that is shows once it is leased: where it is too much, that is undone."""
+    connection.execute("savepoint picked")
+    leases = turn(connection, new.id, [], [pick], new.created_at).leases
+    fitting = new.fitting(lease.params.length for lease in leases)
+    if fitting < len(leases):
+        connection.execute("rollback to picked")
+        leases = turn(connection, new.id, [], [replace(pick, limit=fitting)], new.created_at).leases
+    connection.execute("release picked")
+    return sorted(leases, key=lambda lease: lease.seq)
 
 
 def sent(connection: apsw.Connection, tender: str, carrier: str, upstream_id: str) -> bool:
@@ -156,10 +170,12 @@ def _known(connection: apsw.Connection, owner: str, now: datetime) -> int:
 def _carriers(connection: apsw.Connection, where: str, bindings: Sequence[Any]) -> Sequence[Carrier]:
     """Return the carriers that fit. ``where`` is SQL of ours, never a caller's. A batch may be gone before them."""
     rows = connection.execute(
-        "select json_group_array(json_array(nonce, lane, state, upstream_id, members, created_at, ends_by, id, version,"  # noqa: S608
-        " json(betas), json(iif(closing, 'true', 'false')))) from (select c.nonce, c.lane, c.state, c.upstream_id,"
-        " (select count(*) from carrier_members where carrier = c.num) as members, c.created_at, c.ends_by, b.id,"
-        " b.version, b.betas, b.closing is not null or b.ended_at is not null or b.num is null as closing"
+        "select json_group_array(json_array(nonce, lane, state, upstream_id, members, created_at, ends_by,"  # noqa: S608
+        " expires_at, id, version, json(betas), json(iif(closing, 'true', 'false'))))"
+        " from (select c.nonce, c.lane, c.state, c.upstream_id,"
+        " (select count(*) from carrier_members where carrier = c.num) as members, c.created_at, c.ends_by,"
+        " b.expires_at, b.id, b.version, b.betas,"
+        " b.closing is not null or b.ended_at is not null or b.num is null as closing"
         f" from carriers c left join batches b on b.num = c.batch where {where} order by c.num)",
         bindings,
     ).get
@@ -175,6 +191,7 @@ def _carriers(connection: apsw.Connection, where: str, bindings: Sequence[Any]) 
             members=row.members,
             created_at=moment(row.created_at),
             ends_by=moment(row.ends_by),
+            expires_at=moment(row.ends_by if row.expires_at is None else row.expires_at),
             closing=row.closing,
         )
         for row in _decode_carriers(rows)
