@@ -16,7 +16,7 @@ from typing import cast
 
 import httptools
 
-from batchyard.domain.outcome import Held, Outcome
+from batchyard.domain.outcome import Held, Hung, NotStarted, Outcome, Unknown
 from batchyard.domain.result import RequestError
 from batchyard.upstream.exchange import Answer, CallLimits, Exchanged, hostile, hung, unknown
 from batchyard.upstream.flow import EventFlow
@@ -56,6 +56,8 @@ class Connection(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[Exchanged] | None = None
         self._idle_limit = limits.idle_seconds
         self._idle_since = self._clock()
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._begin(deadline=0.0)
 
     def _begin(self, deadline: float) -> None:
@@ -77,18 +79,33 @@ class Connection(asyncio.BufferedProtocol):
 
     # -- for the pool ------------------------------------------------------------------------------------------------
 
-    def send(self, request: bytes, deadline: float, flow: EventFlow | None = None) -> "asyncio.Future[Exchanged]":
+    def send(
+        self, request: bytes, deadline: float, flow: EventFlow | None = None, *, in_parts: bool = False
+    ) -> "asyncio.Future[Exchanged]":
         """Write the request; the future ends with the answer or with the outcome that a fault amounts to.
 
         Where the answer is a stream of events, and a ``flow`` is given, the body goes there and is not kept.
+        ``in_parts``: the body follows (``write``, ``end_upload``); a call that breaks before its end has not begun.
         """
         assert self._waiter is None, "two calls on one connection"
         assert self._transport is not None, "a call before the connection"
         self._begin(deadline)
-        self._flow = flow
+        self._flow, self._unsent = flow, in_parts
         self._waiter = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._waiter
+
+    async def write(self, part: bytes) -> bool:
+        """Write a part of the body once there is room for it; False where the call has ended already."""
+        await self._writable.wait()
+        if self._waiter is not None and self._transport is not None:
+            self._sent_at = self._clock()  # the server is not silent while it is being told
+            self._transport.write(part)
+        return self._waiter is not None
+
+    def end_upload(self) -> None:
+        """All of the body is written: from here on the call may have been taken."""
+        self._unsent = False
 
     def is_usable(self) -> bool:
         """Whether a call may be sent now: open, and not a byte or an end waiting to be read.
@@ -166,6 +183,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = None
         self._lost(self)
 
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
     # -- from the parser ---------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -220,7 +243,7 @@ class Connection(asyncio.BufferedProtocol):
         parts = self._parts
         if self._flow is not None:
             self._flow.finish()
-        keep = self._reusable and not transport.is_closing() and transport.get_write_buffer_size() == 0
+        keep = self._reusable and not (self._unsent or transport.is_closing() or transport.get_write_buffer_size())
         self._end(Answer(self._status, self._headers, parts[0] if len(parts) == 1 else b"".join(parts)))
         if keep:
             self._idle_since = self._clock()
@@ -234,6 +257,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _end(self, exchanged: Exchanged) -> None:
         waiter, self._waiter, self._flow = self._waiter, None, None
+        self._writable.set()
+        if self._unsent and isinstance(exchanged, Unknown | Hung):
+            exchanged = NotStarted(exchanged.error)
         if waiter is not None and not waiter.done():
             waiter.set_result(exchanged)
 

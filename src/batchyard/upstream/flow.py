@@ -48,6 +48,11 @@ class EventFlow:
             self.is_full = True
             self._transport.pause_reading()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is held for the reader now."""
+        return not self._parts
+
     def finish(self) -> None:
         """The answer was whole: the connection goes on without us."""
         self._listen()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from batchyard.domain.outcome import Held, NotStarted
@@ -17,6 +18,7 @@ from batchyard.domain.stream import StreamWatch
 from batchyard.upstream.connection import Connection
 from batchyard.upstream.exchange import CallLimits, Exchanged
 from batchyard.upstream.flow import EventFlow, EventStream, Watch
+from batchyard.upstream.lines import LineFlow, LineStream
 
 READ_BYTES = 128 * 1024
 LONGEST_TICK = 1.0
@@ -77,6 +79,45 @@ class Http1Client:
             await stream.close()
             raise
         return stream if began else waiter.result()
+
+    async def upload(self, head: bytes, body: AsyncGenerator[bytes, None]) -> Exchanged:
+        """Send a request whose body comes in parts, once, and return what it comes to.
+
+        Little of the body is held. Whatever ``body`` raises is raised here, after the call was cut.
+        """
+        assert not self._closed, "a call after close"
+        deadline = self._deadline()
+        connection = self._kept() or await self._connect()
+        if not isinstance(connection, Connection):
+            return connection
+        waiter = connection.send(head, deadline, in_parts=True)
+        try:
+            async with contextlib.aclosing(body):
+                async for part in body:
+                    if not await connection.write(part):
+                        break
+                else:
+                    connection.end_upload()
+            return await waiter
+        except BaseException:
+            if not waiter.done() or waiter.cancelled():
+                connection.cut()
+            raise
+
+    async def download(self, request: bytes, most_line_bytes: int) -> LineStream | Exchanged:
+        """Send the request once; return the lines of its answer as they come, or what it comes to without any."""
+        assert not self._closed, "a call after close"
+        deadline = self._deadline()
+        connection = self._kept() or await self._connect()
+        if not isinstance(connection, Connection):
+            return connection
+        flow = LineFlow()
+        lines = LineStream(flow, connection.send(request, deadline, flow), connection.cut, most_line_bytes)
+        try:
+            return await lines.begin()
+        except asyncio.CancelledError:
+            await lines.close()
+            raise
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._limits.total_seconds
