@@ -11,7 +11,8 @@ import pytest
 import typer
 
 from batchyard.cli.main import program
-from batchyard.client.source import Limits, check
+from batchyard.client.limits import Limits
+from batchyard.client.source import check
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text()

@@ -3,12 +3,15 @@
 import asyncio
 import json
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from aiohttp import web
+
+BATCHES = "/v1/messages/batches"
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class FakeBatch:
     requests: list[dict[str, object]]
     looks: int
     canceled: bool = False
+    created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
     @property
     def has_ended(self) -> bool:
@@ -51,6 +55,7 @@ class FakeBatch:
     def shown(self, base: str) -> dict[str, object]:
         total = len(self.requests)
         fates = [fate(request) for request in self.requests] if self.has_ended else []
+        fates = [fate.partition(":")[0] for fate in fates]
         counts = {kind: fates.count(kind) for kind in ("succeeded", "errored", "canceled", "expired")}
         return {
             "id": self.id,
@@ -58,7 +63,7 @@ class FakeBatch:
             "processing_status": "ended" if self.has_ended else "in_progress",
             "request_counts": {"processing": 0 if fates else total, **counts},
             "ended_at": "2026-11-20T12:01:00.000000Z" if self.has_ended else None,
-            "created_at": "2026-11-20T12:00:00.000000Z",
+            "created_at": self.created_at,
             "expires_at": "2026-11-21T12:00:00.000000Z",
             "archived_at": None,
             "cancel_initiated_at": None,
@@ -73,21 +78,38 @@ def fate(request: dict[str, object]) -> str:
 
 
 def result_line(request: dict[str, object]) -> bytes:
-    kind = fate(request)
+    kind, _, reason = fate(request).partition(":")
     result: dict[str, object] = {"type": kind}
     if kind == "succeeded":
         usage = {"input_tokens": 10, "output_tokens": 3, "cache_read_input_tokens": None}
         result["message"] = {"type": "message", "content": [{"type": "text", "text": "ja – ü"}], "usage": usage}
     if kind == "errored":
-        error = {"type": "invalid_request_error", "message": "max_tokens: must be greater than or equal to 1"}
+        words = "max_tokens: must be greater than or equal to 1"
+        error = {"type": reason or "invalid_request_error", "message": words}
         result["error"] = {"type": "error", "error": error, "request_id": None, "message": error["message"]}
     return json.dumps({"custom_id": request["custom_id"], "result": result}, ensure_ascii=False).encode() + b"\n"
 
 
 class FakeApi:
-    """``faults`` holds, for each verb, what goes wrong with its next calls; ``calls`` what came in."""
+    """``faults`` holds, for each verb, what goes wrong with its next calls; ``calls`` what came in.
 
-    def __init__(self, *, looks: int = 1, backwards: bool = False, ranges: bool = True, prefix: str = "") -> None:
+    Without ``knows_keys`` it is like the real service: each create that arrives makes a batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        looks: int = 1,
+        backwards: bool = False,
+        ranges: bool = True,
+        prefix: str = "",
+        knows_keys: bool = True,
+        heals_after: int = 0,
+    ) -> None:
+        self.heals_after = heals_after
+        """A request that was sent so often before succeeds, if its fate is one of the moment; 0: never."""
+        self.sent: Counter[str] = Counter()
+        self.knows_keys = knows_keys
         self.looks = looks
         self.backwards = backwards
         self.ranges = ranges
@@ -123,7 +145,11 @@ class FakeApi:
         await self._runner.cleanup()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        parts = request.path.removeprefix(self.prefix).removeprefix("/v1/messages/batches").strip("/").split("/")
+        path = request.path.removeprefix(self.prefix)
+        return await self._of_batches(request, path) if path.startswith(BATCHES) else self._beside(path)
+
+    async def _of_batches(self, request: web.Request, path: str) -> web.StreamResponse:
+        parts = path.removeprefix(BATCHES).strip("/").split("/")
         batch_id = parts[0]
         verb = {
             ("POST", 0): "create",
@@ -149,16 +175,30 @@ class FakeApi:
             return drop(request)
         return await cut(request, response, fault.after) if isinstance(fault, Cut) else response
 
+    def _beside(self, path: str) -> web.Response:
+        if path == "/batchyard/v1/server" and self.knows_keys:
+            return web.json_response({"name": "batchyard", "version": "0", "idempotency_key_seconds": 86_400})
+        return error(404, "Not found: there is nothing at this path.")
+
     async def _create(self, request: web.Request, _batch_id: str) -> web.Response:
         body = await request.read()
         if len(body) > self.largest_body:
             return error(413, "Request exceeds the maximum size")
-        key = request.headers.get("idempotency-key", "")
+        key = request.headers.get("idempotency-key", "") if self.knows_keys else str(len(self.keys))
         if key not in self.keys:
-            batch = FakeBatch(f"msgbatch_{len(self.batches) + 1:024d}", json.loads(body)["requests"], self.looks)
-            self.batches[batch.id] = batch
-            self.keys[key] = batch.id
+            self.keys[key] = self.add(json.loads(body)["requests"]).id
         return web.json_response(self.batches[self.keys[key]].shown(self.base))
+
+    def add(self, requests: list[dict[str, object]]) -> FakeBatch:
+        """Make a batch, as a create does."""
+        for request in requests:
+            custom_id, lasting = str(request["custom_id"]), ("canceled", "invalid_request_error", "billing_error")
+            if self.heals_after and self.sent[custom_id] >= self.heals_after and not fate(request).endswith(lasting):
+                request["params"] = {}
+            self.sent[custom_id] += 1
+        batch = FakeBatch(f"msgbatch_{len(self.batches) + 1:024d}", requests, self.looks)
+        self.batches[batch.id] = batch
+        return batch
 
     async def _list(self, request: web.Request, _batch_id: str) -> web.Response:
         batches = sorted(self.batches.values(), key=lambda batch: batch.id, reverse=True)

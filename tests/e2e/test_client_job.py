@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from batchyard.client.api import Api
-from batchyard.client.collect import Tally
 from batchyard.client.errors import BadReply, RefusedByServer, Unreachable, WrongUse
-from batchyard.client.job import Event, Job, prepared
+from batchyard.client.events import Event
+from batchyard.client.job import Job, prepared
+from batchyard.client.limits import Limits
 from batchyard.client.patience import Patience
-from batchyard.client.source import Limits
+from batchyard.client.tally import Tally
 from tests.e2e.fake_api import Cut, Drop, FakeApi, Fault, Refuse
 
 
@@ -192,9 +193,12 @@ def test_a_kill_around_the_last_rename_ends_well(
     replace = Path.replace
 
     def die(self: Path, target: Path) -> Path:
-        if renamed:
-            replace(self, target)
-        raise Killed
+        if target == job.output and not renamed:
+            raise Killed
+        replace(self, target)
+        if target == job.output:
+            raise Killed
+        return target
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", die)
@@ -250,15 +254,29 @@ def test_a_batch_that_gives_no_line_for_a_request_is_told_with_the_line(tmp_path
     with pytest.raises(BadReply, match="no result for 'r1', line 2 of the input"):
         run(a_job(tmp_path, requests(3)), server, hear=lose_one)
 
-    assert left_in(tmp_path) == {"in.jsonl", "out.jsonl.batchyard"}
+    assert left_in(tmp_path) == {"in.jsonl", "out.jsonl.batchyard", "out.jsonl.batchyard.work"}
+    assert left_in(tmp_path / "out.jsonl.batchyard.work") == set()
 
 
-def test_a_batch_that_gives_a_line_too_many_is_told(tmp_path: Path) -> None:
+def test_a_batch_that_gives_no_line_for_its_last_request_is_told(tmp_path: Path) -> None:
+    server = FakeApi()
+
+    def lose_last(_event: Event) -> None:
+        for batch in server.batches.values():
+            batch.requests = batch.requests[:2]
+
+    with pytest.raises(BadReply, match="no result for 'r2', line 3 of the input"):
+        run(a_job(tmp_path, requests(3)), server, hear=lose_last)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_that_gives_a_line_too_many_is_told(tmp_path: Path, first: bool) -> None:
     server = FakeApi()
 
     def add_one(_event: Event) -> None:
         for batch in server.batches.values():
-            batch.requests = [{"custom_id": "ghost", "params": {}}, *batch.requests]
+            ghost: list[dict[str, object]] = [{"custom_id": "ghost", "params": {}}]
+            batch.requests = ghost + batch.requests if first else batch.requests + ghost
 
     with pytest.raises(BadReply, match="'ghost', which it was not sent"):
         run(a_job(tmp_path, requests(3)), server, hear=add_one)
@@ -328,21 +346,25 @@ def test_two_runs_of_one_job_at_a_time_are_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_a_create_that_was_announced_too_long_ago_is_not_repeated(tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", [True, False])
+def test_a_create_that_was_announced_too_long_ago_is_looked_for_before_it_is_repeated(
+    tmp_path: Path, made: bool
+) -> None:
     server = FakeApi()
     job = a_job(tmp_path, requests(3))
-    server.fail("create", *[Drop(effect=False)] * 1000)
+    server.fail("create", Drop(effect=made), *[Drop(effect=False)] * 1000)
     with pytest.raises(Unreachable):
         run(job, server)
     journal = tmp_path / "out.jsonl.batchyard"
     old = [line.replace('"sending":"20', '"sending":"19') for line in journal.read_text().splitlines(keepends=True)]
     journal.write_text("".join(old))
     server.faults.clear()
+    server.keys.clear()
 
-    with pytest.raises(WrongUse, match="too long ago"):
-        run(job, server)
+    _, ids = run(job, server)
 
-    assert server.batches == {}
+    assert ids == ["r0", "r1", "r2"]
+    assert len(server.batches) == 1
 
 
 def test_an_input_that_changes_while_it_is_sent_makes_no_batch(tmp_path: Path) -> None:

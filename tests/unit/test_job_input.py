@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchyard.client.errors import BadInput
-from batchyard.client.source import InputChanged, Limits, PartBody, Plan, check, custom_ids
+from batchyard.client.limits import Limits
+from batchyard.client.source import InputChanged, PartBody, Plan, check, custom_ids
 
 GOOD = '{"custom_id":"a-1","params":{"max_tokens":1}}'
 
@@ -68,6 +69,18 @@ def test_a_wrong_line_is_named_with_its_number(line: str | bytes, problem: str) 
 
 def test_an_id_may_stand_once_in_the_whole_input() -> None:
     assert problems(GOOD, GOOD, limits=Limits(requests=1)) == ["in.jsonl:2: custom_id 'a-1' is on line 1 already"]
+
+
+def test_repeats_are_told_in_order_among_other_problems_and_counted_beyond_the_limit() -> None:
+    others = [f'{{"custom_id":"b-{n}","params":{{}}}}' for n in range(5)]
+
+    told = problems(GOOD, *others, "?", *others, GOOD)
+    with pytest.raises(BadInput) as bad:
+        check(lines(*[GOOD] * 1000), "in.jsonl", Limits(requests=10))
+
+    assert [one.partition(": ")[0] for one in told] == [f"in.jsonl:{number}" for number in range(7, 14)]
+    assert told[-1] == "in.jsonl:13: custom_id 'a-1' is on line 1 already"
+    assert (len(bad.value.problems), bad.value.more) == (20, 979)
 
 
 def test_all_problems_are_told_at_once_up_to_a_limit() -> None:

@@ -43,7 +43,8 @@ def create(
     import uuid
 
     from batchyard.client.errors import WrongUse
-    from batchyard.client.source import Limits, PartBody, check, opened
+    from batchyard.client.limits import Limits
+    from batchyard.client.source import PartBody, check, opened
 
     url, key = server(base_url, api_key)
     with opened(input) as source:

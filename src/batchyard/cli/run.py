@@ -20,8 +20,8 @@ from batchyard.cli.options import (
 from batchyard.cli.screen import Live, say, sum_up
 
 if TYPE_CHECKING:
-    from batchyard.client.collect import Tally
     from batchyard.client.job import Run
+    from batchyard.client.tally import Tally
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     """
     from batchyard.client.errors import ServerError
     from batchyard.client.job import Job, prepared
-    from batchyard.client.source import Limits
+    from batchyard.client.limits import Limits
 
     url, key = server(base_url, api_key)
     job = Job(input, path_or_stdout(output), force, Limits(batch_requests, batch_bytes))

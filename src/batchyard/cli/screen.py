@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from batchyard.client.collect import Tally
     from batchyard.client.errors import ServerError
-    from batchyard.client.job import Event
+    from batchyard.client.events import Event
     from batchyard.client.replies import Counts, MessageBatch
+    from batchyard.client.tally import Tally
 
 WIDE = 200
 """Columns of a table that no terminal limits: nothing in it is cut."""
@@ -60,7 +60,7 @@ def sum_up(tally: "Tally", seconds: float) -> str:
         f"{tally.requests:,} requests: {fates}",
         f"{tally.input_tokens:,} tokens in, {tally.output_tokens:,} tokens out; {seconds:,.1f} s",
     ]
-    lines += [f"  {count:,} × {reason}" for reason, count in tally.reasons.most_common(5)]
+    lines += [f"  {count:,} × {reason}" for reason, count in tally.most_frequent(5)]
     return "\n".join(lines)
 
 
@@ -86,7 +86,7 @@ class Live:
 
     def hear(self, event: "Event") -> None:
         """Tell of an event of a job."""
-        from batchyard.client.job import Checked, Collecting, Counted, Created
+        from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain
 
         match event:
             case Checked(requests, batches, known):
@@ -94,8 +94,16 @@ class Live:
                 say(f"{requests:,} requests in {batches} {noun}" + (f", {known} known already" if known else ""))
             case Created(batch_id, number, batches, requests):
                 say(f"created {batch_id} ({number} of {batches}, {requests:,} requests)")
-            case Counted(counts):
+            case Doubtful(batch_ids, _):
+                say(f"a create was not answered; {' or '.join(batch_ids)} may be its batch: its results will tell")
+            case Counted(counts, _):
                 self.count(counts)
+            case Fetched(batch_id, requests):
+                say(f"fetched {batch_id} ({requests:,} results)")
+            case SentAgain(requests, batches):
+                noun = "batch" if batches == 1 else "batches"
+                say(f"{requests:,} requests may succeed the next time: sending them again in {batches} {noun}")
+                self._tenth = -1
             case Collecting(requests):
                 say(f"collecting {requests:,} results")
 

@@ -41,6 +41,7 @@ class Body(Protocol):
         """Yield exactly ``size`` bytes, or raise."""
 
 
+BATCHES = "/v1/messages/batches"
 EXTENSION = "/batchyard/v1/batches"
 """What Batchyard's servers have beside the wire."""
 
@@ -79,10 +80,24 @@ class Api:
         if self._session is not None:
             await self._session.close()
 
-    async def create(self, body: Body, *, idempotency_key: str) -> MessageBatch:
-        """Create a batch. A server that knows idempotency keys makes one batch of any number of tries."""
+    async def key_seconds(self) -> float:
+        """Return for how long the server knows an idempotency key: 0 for any but Batchyard."""
+        try:
+            return replies.key_seconds(await self._call("GET", "/server", root="/batchyard/v1"))
+        except RefusedByServer as refused:
+            if refused.is_certain:  # there is nothing at this path: another server
+                return 0.0
+            raise
+        except BadReply:
+            return 0.0
+
+    async def create(self, body: Body, *, idempotency_key: str, again: bool = True) -> MessageBatch:
+        """Create a batch. A server that knows idempotency keys makes one batch of any number of tries.
+
+        With ``again`` false, a try that may have made a batch is the last.
+        """
         headers = {"idempotency-key": idempotency_key}
-        return replies.batch(await self._call("POST", "", headers=headers, body=body))
+        return replies.batch(await self._call("POST", "", headers=headers, body=body, again=again))
 
     async def retrieve(self, batch_id: str) -> MessageBatch:
         """Return the batch as it is now."""
@@ -152,7 +167,8 @@ class Api:
         headers: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
         body: Body | None = None,
-        root: str = "/v1/messages/batches",
+        root: str = BATCHES,
+        again: bool = True,
     ) -> bytes:
         retry, waited = 0, 0.0
         while True:
@@ -167,6 +183,8 @@ class Api:
                     raise body.problem from None
                 if isinstance(problem, RefusedByServer):
                     problem.repeats = retry
+                if not (again or problem.had_no_effect):
+                    raise
                 waited = await self.wait(problem, retry, waited)
             retry += 1
 
@@ -178,7 +196,7 @@ class Api:
         *,
         query: dict[str, str] | None = None,
         body: Body | None = None,
-        root: str = "/v1/messages/batches",
+        root: str = BATCHES,
     ) -> aiohttp.ClientResponse:
         assert self._session is not None, "an Api is used inside `async with`"
         if body is not None:
@@ -213,7 +231,8 @@ class Api:
         return replies.refusal(response.status, await self._read(response), response.headers)
 
     def _unreachable(self, problem: Exception) -> Unreachable:
-        return Unreachable(f"cannot reach {self.base_url}: {reason(problem)}")
+        never_sent = isinstance(problem, aiohttp.ClientConnectorError)
+        return Unreachable(f"cannot reach {self.base_url}: {reason(problem)}", had_no_effect=never_sent)
 
 
 def reason(problem: Exception) -> str:

@@ -5,6 +5,8 @@ Messages are for people and hold no key.
 
 from collections.abc import Mapping, Sequence
 
+TIMED_OUT, OVERLOADED = 408, 529
+
 
 class WrongUse(Exception):
     """What was asked for cannot be done as it stands; nothing was sent. The message says what to change."""
@@ -22,9 +24,16 @@ class BadInput(WrongUse):
 class ServerError(Exception):
     """The server was of no use. Whatever it holds of ours, it goes on holding."""
 
+    had_no_effect = False
+    """Whether this try of the call took no effect for certain."""
+
 
 class Unreachable(ServerError):
     """No answer: no connection, a cut one, or silence. What was sent may have taken effect."""
+
+    def __init__(self, message: str, *, had_no_effect: bool = False) -> None:
+        super().__init__(message)
+        self.had_no_effect = had_no_effect
 
 
 class RefusedByServer(ServerError):
@@ -40,13 +49,14 @@ class RefusedByServer(ServerError):
         self.message = message
         self.request_id = request_id
         self.headers = headers or {}
+        self.had_no_effect = (400 <= status < 500 and status != TIMED_OUT) or status == OVERLOADED
         self.repeats = 0
         """How often the call had failed before, in a way that may have taken effect."""
 
     @property
     def is_certain(self) -> bool:
         """Whether the call took no effect for certain, an earlier try of it included."""
-        return 400 <= self.status < 500 and self.repeats == 0
+        return self.status < 500 and self.had_no_effect and self.repeats == 0
 
 
 class BadReply(ServerError):

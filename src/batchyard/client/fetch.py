@@ -1,6 +1,5 @@
 """The results of one batch as they are: to a writer, or to a file that a cut download is resumed in."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -8,6 +7,7 @@ from urllib.parse import quote
 
 from batchyard.client.api import Api
 from batchyard.client.download import Download
+from batchyard.client.durable import synced
 from batchyard.client.errors import BadReply, WrongUse
 
 
@@ -24,15 +24,20 @@ async def fetch_to(api: Api, batch_id: str, output: Path, *, force: bool) -> int
     """
     _check(output, force=force)
     partial = output.with_name(f"{output.name}.{quote(batch_id, safe='')}.partial")
+    lines = await resume(api, batch_id, partial)
+    partial.replace(output)
+    return lines
+
+
+async def resume(api: Api, batch_id: str, path: Path) -> int:
+    """Write the results to a file, after those that an earlier, stopped call left there; return the lines in it."""
     download = Download(api, batch_id)
-    with partial.open("a+b") as file:
+    with path.open("a+b") as file:
         lines = _resume(file, download)
         async for line, _ in download.lines():
             file.write(line + b"\n")
             lines += 1
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(output)
+        synced(file)
     return lines
 
 

@@ -12,6 +12,11 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 Sleep = Callable[[float], Awaitable[object]]
 
 
+def pause_after(waited: float) -> float:
+    """Return the seconds until the next look, after so many seconds of looking."""
+    return min(max(waited / 10, SHORTEST_PAUSE), LONGEST_PAUSE)
+
+
 async def follow(
     api: Api, batch_ids: Sequence[str], tell: Callable[[Sequence[MessageBatch]], None], sleep: Sleep = asyncio.sleep
 ) -> Sequence[MessageBatch]:
@@ -25,6 +30,5 @@ async def follow(
         tell(tuple(latest.values()))
         if all(batch.has_ended for batch in latest.values()):
             return tuple(latest.values())
-        seconds = min(max(waited / 10, SHORTEST_PAUSE), LONGEST_PAUSE)
-        await sleep(seconds)
-        waited += seconds
+        await sleep(pause_after(waited))
+        waited += pause_after(waited)

@@ -1,29 +1,32 @@
 """The whole job of `batchyard run`: an input is checked, created as batches, followed, and its results are written.
 
-    check ──> create each part ──> follow until all have ended ──> collect in the order of the input
+    check ──> create each part ──> follow; fetch what has ended ──> what may succeed goes round again ──> write
 
 Batches are the server's: whatever stops this process, they go on, and the journal says which they are.
 """
 
 import asyncio
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from batchyard.client.api import Api
-from batchyard.client.collect import Tally, collect
-from batchyard.client.download import Download
-from batchyard.client.errors import RefusedByServer, WrongUse
-from batchyard.client.follow import Sleep, follow
-from batchyard.client.journal import Journal, sync_folder
+from batchyard.client.arrange import OtherResults, arrange
+from batchyard.client.creates import SETTLE_SECONDS, Creator
+from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain, Tell
+from batchyard.client.fetch import resume
+from batchyard.client.follow import Sleep, pause_after
+from batchyard.client.journal import Journal, PartState
+from batchyard.client.limits import Limits
+from batchyard.client.output import Output, check_output
 from batchyard.client.patience import Patience
-from batchyard.client.replies import Counts, MessageBatch, result_line
-from batchyard.client.source import InputChanged, Limits, PartBody, Plan, check, custom_ids, opened
+from batchyard.client.replies import Counts, MessageBatch
+from batchyard.client.rounds import Rounds
+from batchyard.client.source import Plan, check, custom_ids, opened
+from batchyard.client.tally import Tally
+from batchyard.client.workplace import Workplace, beside
 
 PATIENCE = Patience(tries=2, seconds=300)
 """A server that is away for some minutes does not end a job."""
@@ -37,75 +40,53 @@ class Job:
     output: Path | None = None
     force: bool = False
     limits: Limits = field(default_factory=Limits)
+    retries: int = 0
+    """How often what did not succeed, and may the next time, is put into batches again."""
+    errors: Path | None = None
+    """Where requests that did not succeed are written, with their results, ready to be an input again."""
+    settle_seconds: float = SETTLE_SECONDS
 
     @property
     def name(self) -> str:
         return "standard input" if self.input == "-" else self.input
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The input is right. ``known`` of its batches were created by an earlier run."""
-
-    requests: int
-    batches: int
-    known: int
-
-
-@dataclass(frozen=True, slots=True)
-class Created:
-    """One more batch of the job is on the server."""
-
-    batch_id: str
-    number: int
-    batches: int
-    requests: int
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """Where all batches together stand."""
-
-    counts: Counts
-
-
-@dataclass(frozen=True, slots=True)
-class Collecting:
-    """All batches have ended; their results are being written."""
-
-    requests: int
-
-
-Event = Checked | Created | Counted | Collecting
-Tell = Callable[[Event], None]
-
-
 @contextmanager
 def prepared(job: Job, base_url: str) -> Iterator["Run"]:
     """Check everything that can be checked before anything is sent: ``WrongUse`` says what is wrong."""
-    _check_output(job)
+    check_output(job.input, job.output, job.errors, force=job.force)
     with opened(job.input) as source:
         plan = check(source, job.name, job.limits)
-        path = None if job.output is None else _beside(job.output, ".batchyard")
+        path = None if job.output is None else beside(job.output, ".batchyard")
         journal = Journal.begin(path, plan, name=job.name, base_url=base_url)
+        workplace = Workplace(job.output)
+        run = Run(job, plan, source, journal, workplace)
         try:
-            if job.output is not None and journal.written is None:
-                _refuse_existing(job.output, force=job.force)
-            yield Run(job, plan, source, journal)
+            run.output.check(journal)
+            yield run
         finally:
+            run.close()
             if not journal.holds_anything:
+                workplace.discard()
                 journal.discard()
+            workplace.close()
             journal.close()
 
 
 class Run:
     """A job whose input is right, begun or begun again."""
 
-    def __init__(self, job: Job, plan: Plan, source: BinaryIO, journal: Journal) -> None:
+    def __init__(self, job: Job, plan: Plan, source: BinaryIO, journal: Journal, workplace: Workplace) -> None:
         self.journal = journal
+        self.output = Output(job.output, job.errors, workplace, force=job.force)
         self._job = job
         self._plan = plan
-        self._source = source
+        self._workplace = workplace
+        self._rounds = Rounds(source, journal, workplace, job.limits)
+        self._latest: dict[str, MessageBatch] = {}
+
+    def close(self) -> None:
+        self._rounds.close()
 
     @property
     def batch_ids(self) -> list[str]:
@@ -119,109 +100,113 @@ class Run:
 
     async def go(self, api: Api, tell: Tell, out: BinaryIO, sleep: Sleep = asyncio.sleep) -> Tally:
         """Do what is left of the job; return what it came to."""
-        if self._job.output is not None and self._has_written(self._job.output):
-            self.journal.discard()
-            return _tally_of(self._job.output)
-        parts = self.journal.parts
-        tell(Checked(self._plan.requests, len(parts), len(self.batch_ids)))
-        if len(self.batch_ids) < len(parts):
-            await api.page(limit=1)  # a wrong key or address is found out before 256 MB are on their way
-        api.patience = PATIENCE
-        for number, state in enumerate(parts):
-            if state.batch_id is None:
-                batch = await self._create(api, number)
-                tell(Created(batch.id, number + 1, len(parts), state.part.requests))
-        await follow(api, self.batch_ids, lambda batches: tell(Counted(_together(batches))), sleep)
+        if self.output.is_written(self.journal):
+            assert self.journal.tally is not None, "an output that was written without its tally"
+            self._discard()
+            return self.journal.tally
+        self._forget_lost_results()
+        creator = await self.begin(api, tell, sleep)
+        while True:
+            await self._end_round(creator, tell)
+            if self.journal.rounds > self._job.retries or not self._rounds.plan_next():
+                break
+            again = [state.part.requests for _, state in self._this_round()]
+            tell(SentAgain(sum(again), len(again)))
+            await self._create_all(creator, tell)
         tell(Collecting(self._plan.requests))
-        if self._job.output is None:
-            return await self._collect(api, out.write)
-        return await self._write(api, self._job.output)
+        tally = self.output.write(self._rounds.final(), self.journal, out)
+        self._discard()
+        return tally
 
-    def _has_written(self, output: Path) -> bool:
-        """Whether an earlier run wrote all of the output, and was stopped before it could say so."""
-        return self.journal.written is not None and output.exists() and _sha256(output) == self.journal.written
+    async def begin(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> Creator:
+        """See to it that every part of this round has its batch."""
+        parts = self._this_round()
+        tell(Checked(self._plan.requests, len(parts), sum(state.batch_id is not None for _, state in parts)))
+        seconds = 0.0
+        if any(state.batch_id is None for _, state in parts):
+            await api.page(limit=1)  # a wrong key or address is found out before 256 MB are on their way
+            seconds = await api.key_seconds()
+        api.patience = PATIENCE
+        creator = Creator(api, self.journal, seconds, sleep, self._job.settle_seconds)
+        await self._create_all(creator, tell)
+        return creator
 
-    async def _create(self, api: Api, number: int) -> MessageBatch:
+    def _this_round(self) -> list[tuple[int, PartState]]:
+        return self.journal.of_round(self.journal.rounds - 1)
+
+    async def _create_all(self, creator: Creator, tell: Tell) -> None:
+        parts = self._this_round()
+        for count, (number, state) in enumerate(parts, start=1):
+            requests = state.part.requests
+
+            def created(batch_id: str, count: int = count, requests: int = requests) -> None:
+                tell(Created(batch_id, count, len(parts), requests))
+
+            await creator.create(number, self._rounds.requests(state.round), created)
+            if state.batch_id is None:
+                tell(Doubtful(tuple(state.suspects), requests))
+
+    async def _end_round(self, creator: Creator, tell: Tell) -> None:
+        """Follow the batches of this round until all have ended, and fetch the results of each as it ends."""
+        waited = 0.0
+        while True:
+            for number, state in self._this_round():
+                await self._look(creator, number, state, tell)
+            tell(self._counted())
+            if all(state.fetched is not None for _, state in self._this_round()):
+                return
+            await creator.sleep(pause_after(waited))
+            waited += pause_after(waited)
+
+    async def _look(self, creator: Creator, number: int, state: PartState, tell: Tell) -> None:
+        if state.fetched is not None:
+            return
+        for batch_id in list(state.batch_ids):
+            batch = self._latest[batch_id] = await creator.api.retrieve(batch_id)
+            if batch.has_ended and await self._fetch(creator.api, number, batch_id):
+                tell(Fetched(batch_id, state.part.requests))
+                return
+        if not state.batch_ids:  # none of the suspects was it
+            await creator.create(number, self._rounds.requests(state.round), lambda _batch_id: None)
+
+    async def _fetch(self, api: Api, number: int, batch_id: str) -> bool:
+        """Fetch the results of a batch; False if it was a suspect, and is of other requests."""
         state = self.journal.parts[number]
-        self.journal.announce(number)
+        requests = self._rounds.requests(state.round)
+        raw = self._workplace.download(number, batch_id)
+        await resume(api, batch_id, raw)
         try:
-            batch = await api.create(PartBody(self._source, state.part), idempotency_key=state.key)
-        except InputChanged:
-            self.journal.withdraw(number)
-            raise
-        except RefusedByServer as refused:
-            if refused.is_certain:
-                self.journal.withdraw(number)
-            raise
-        self.journal.created(number, batch.id)
-        return batch
+            arranged = self._workplace.results(number)
+            tally = arrange(raw, batch_id, lambda: custom_ids(requests, state.part), arranged)
+        except OtherResults:
+            raw.unlink()
+            if state.batch_id == batch_id:
+                raise
+            self.journal.reject(number, batch_id)
+            return False
+        if state.batch_id is None:
+            self.journal.created(number, batch_id)
+        self.journal.fetched(number, tally)
+        return True
 
-    async def _write(self, api: Api, output: Path) -> Tally:
-        """Write the results beside the output, and give them its name once they are whole and durable."""
-        partial = _beside(output, ".batchyard.partial")
-        digest = hashlib.sha256()
-        try:
-            with partial.open("wb") as file:
+    def _forget_lost_results(self) -> None:
+        """What somebody removed is fetched again."""
+        for number, state in enumerate(self.journal.parts):
+            if state.fetched is not None and not self._workplace.results(number).exists():
+                state.fetched = None
 
-                def write(line: bytes) -> None:
-                    digest.update(line)
-                    file.write(line)
+    def _counted(self) -> Counted:
+        counts, fetched = Counts(), Tally()
+        for _, state in self._this_round():
+            if state.fetched is not None:
+                counts += Counts(**state.fetched.counts)
+                fetched += state.fetched
+            elif state.batch_ids and (batch := self._latest.get(state.batch_ids[0])):
+                counts += batch.request_counts
+            else:
+                counts += Counts(processing=state.part.requests)
+        return Counted(counts, fetched)
 
-                tally = await self._collect(api, write)
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            partial.unlink()
-            raise
-        _refuse_existing(output, force=self._job.force)
-        self.journal.finish(digest.hexdigest())
-        partial.replace(output)
-        sync_folder(output)
+    def _discard(self) -> None:
+        self._workplace.discard()
         self.journal.discard()
-        return tally
-
-    async def _collect(self, api: Api, write: Callable[[bytes], object]) -> Tally:
-        tally = Tally()
-        for state in self.journal.parts:
-            assert state.batch_id is not None, "collecting a part that has no batch"
-            with tempfile.TemporaryFile(dir=self._job.output and self._job.output.parent) as spool:
-                expected = custom_ids(self._source, state.part)
-                await collect(Download(api, state.batch_id), expected, spool, write, tally)
-        return tally
-
-
-def _together(batches: Sequence[MessageBatch]) -> Counts:
-    return sum((batch.request_counts for batch in batches), Counts())
-
-
-def _check_output(job: Job) -> None:
-    if job.output is None:
-        return
-    if job.output.is_dir() or not job.output.parent.is_dir():
-        raise WrongUse(f"{job.output}: the output must be a file in a folder that exists")
-    if job.output.exists() and job.input != "-" and Path(job.input).exists() and job.output.samefile(job.input):
-        raise WrongUse(f"{job.output} is the input: choose another output")
-    if not _beside(job.output, ".batchyard").exists():
-        _refuse_existing(job.output, force=job.force)
-
-
-def _refuse_existing(output: Path, *, force: bool) -> None:
-    if output.exists() and not force:
-        raise WrongUse(f"{output} exists: choose another output, or overwrite it with --force")
-
-
-def _beside(output: Path, suffix: str) -> Path:
-    return output.with_name(output.name + suffix)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _tally_of(output: Path) -> Tally:
-    tally = Tally()
-    with output.open("rb") as lines:
-        for line in lines:
-            tally.add(result_line(line))
-    return tally

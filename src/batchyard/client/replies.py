@@ -78,6 +78,7 @@ class Message(msgspec.Struct, frozen=True):
     """An answer, of which the client counts the tokens alone."""
 
     usage: Usage = Usage()
+    model: str = ""
 
 
 class ErrorText(msgspec.Struct, frozen=True):
@@ -110,6 +111,10 @@ class ResultLine(msgspec.Struct, frozen=True):
 class _Page(msgspec.Struct, frozen=True):
     data: tuple[msgspec.Raw, ...]
     has_more: bool = False
+
+
+class _Server(msgspec.Struct, frozen=True):
+    idempotency_key_seconds: float = 0.0
 
 
 class _Failure(msgspec.Struct, frozen=True):
@@ -149,6 +154,11 @@ def page(raw: bytes) -> Page:
     """Return the page of an answer."""
     known = _decode(raw, _Page)
     return Page(tuple(batch(bytes(one)) for one in known.data), known.has_more)
+
+
+def key_seconds(raw: bytes) -> float:
+    """Return for how long a server says that it knows an idempotency key."""
+    return _decode(raw, _Server).idempotency_key_seconds
 
 
 def refusal(status: int, raw: bytes, headers: Mapping[str, str]) -> RefusedByServer:

@@ -18,6 +18,7 @@ from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
 from batchyard.domain.events import BugFound, Emit
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
 from batchyard.web import auth
+from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
@@ -95,6 +96,7 @@ def routes(to: Handlers) -> list[Route]:
         Route("POST", "/v1/messages/count_tokens", Scope.SUBMIT, to.messages.count),
         Route("GET", "/v1/models", Scope.READ, to.models.page),
         Route("GET", "/v1/models/{model}", Scope.READ, to.models.retrieve),
+        Route("GET", "/batchyard/v1/server", Scope.READ, about),
         Route("GET", f"{ours}/attempts", Scope.READ, to.ledgers.attempts),
         Route("POST", f"{ours}/pause", Scope.CANCEL, to.batches.pause, {"paused": True}),
         Route("POST", f"{ours}/resume", Scope.CANCEL, to.batches.pause, {"paused": False}),
