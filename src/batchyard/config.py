@@ -23,6 +23,7 @@ from batchyard.declared import (
 from batchyard.kinds import HTTP_URL, is_loopback
 from batchyard.settings import DECLARED, FILE_NAME, Settings
 from batchyard.upstream_tables import RouteTable, UpstreamTable, read_routes, read_upstreams
+from batchyard.workspace_tables import read_workspaces
 
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
 BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
@@ -32,7 +33,7 @@ NOT_YET = {
 }
 """(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
 
-TABLES = ("upstreams", "routes")
+TABLES = ("upstreams", "routes", "limits", "workspaces")
 """Keys of the file that are tables, with no option and no variable."""
 
 _KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
@@ -82,12 +83,15 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
             shown = DECLARED[name].kind.show(given[name].text)
             raise ConfigError(f"{given[name].label}{shown}: needs {needed}, which is not in this version")
     upstreams, routes = _upstreams(file, tables, given, environ)
+    limits, workspaces = read_workspaces(file, tables.get("limits", {}), tables.get("workspaces", {}))
     return Settings(
         **values,
         upstream_key=_upstream_key(given, environ),
         bootstrap_key=_bootstrap_key(environ),
         upstreams=upstreams,
         routes=routes,
+        limits=limits,
+        workspaces=workspaces,
     )
 
 

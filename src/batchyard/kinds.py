@@ -80,6 +80,12 @@ def _matching(pattern: str, make: Callable[[str], object] = str) -> Callable[[st
     return parse
 
 
+def _above_zero(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,7}(\.[0-9]{1,6})?", text) or not 0 < float(text) <= 1_000_000:
+        raise ValueError
+    return float(text)
+
+
 def _host(text: str) -> str:
     from ipaddress import ip_address  # noqa: PLC0415 - as above
 
@@ -132,6 +138,7 @@ FOLDER = Kind("a folder", _matching(r"[^\0]+", lambda text: Path(text).expanduse
 FILE = Kind("a file", FOLDER.parse, "FILE")
 SWITCH = Kind("true or false", {"true": True, "false": False}.__getitem__, "", toml=bool)
 RATE = Kind("a number, 0 or more", _matching(r"[0-9]{1,9}(\.[0-9]{1,6})?", float), "N", toml=float)
+WEIGHT = Kind("a number above 0, at most 1000000", _above_zero, "N", toml=float)
 SHARE = Kind("a number from 0 to 1", _matching(r"0(\.[0-9]{1,6})?|1(\.0{1,6})?", float), "N", toml=float)
 TIMEZONE = Kind("a time zone such as Europe/Berlin, or UTC", _timezone, "ZONE")
 WINDOWS = _many(_window, "hours such as 22:00-06:00, sat, mon-fri 19:00-07:00, set apart by commas")

@@ -3,6 +3,7 @@
 Options, environment variables, keys of the file, the table in the docs and the checks all follow from ``Settings``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,7 @@ from batchyard.kinds import (
     whole,
 )
 from batchyard.upstream_tables import RouteTable, UpstreamTable
+from batchyard.workspace_tables import WorkspaceTable
 
 FILE_NAME = "batchyard.toml"
 
@@ -80,6 +82,8 @@ class Settings:
     bootstrap_key: str | None = field(default=None, repr=False)
     upstreams: tuple[UpstreamTable, ...] = ()
     routes: tuple[RouteTable, ...] = ()
+    limits: WorkspaceTable = WorkspaceTable()
+    workspaces: Mapping[str, WorkspaceTable] = field(default_factory=dict)
 
     @property
     def is_local(self) -> bool:

@@ -17,6 +17,7 @@ from batchyard.domain.batch import Batch, Counts
 from batchyard.domain.errors import BatchyardError
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports import NewBatch, NewCarrier, Page, Pick, Store, Turn
 from batchyard.testing.factories import (
@@ -74,6 +75,10 @@ def plain(answer: object) -> object:
 
 async def create(new: NewBatch, packed: Drafts, came: Origin, defend: bool, store: Store) -> Batch:
     return await store.create(new, packed, came, defend=defend)
+
+
+async def load(workspace: str, store: Store) -> Load:
+    return await store.load(workspace)
 
 
 async def cancel(workspace: str, batch: str, now: datetime, store: Store) -> Batch:
@@ -377,6 +382,7 @@ class StoreMachine(RuleBasedStateMachine):
     def all_that_can_be_seen_agrees(self) -> None:
         for workspace in WORKSPACES:
             page = self.both(partial(first_page, workspace))
+            self.both(partial(load, workspace))
             for batch in page.batches:
                 assert self.runner.run(self.real.get(workspace, batch.id)) == batch
                 self.check_against_the_past(batch)

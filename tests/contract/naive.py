@@ -12,6 +12,7 @@ from batchyard.domain.batch import Batch, Closing, Counts, Sealed, Status
 from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id as new_id
 from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
 from batchyard.ports import Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
@@ -82,7 +83,16 @@ class NaiveStore:
             overtaken = known.retry >= 1 and batch.created_at >= began_at
             if recent and known.body_sha256 == origin.body_sha256 and (origin.retry >= 1 or overtaken):
                 return self.shown(batch)
+        new.quota.check(await self.load(new.workspace), len(drafts), sum(drafts.lengths))
         return self.store(new, drafts, origin)
+
+    async def load(self, workspace: str) -> Load:
+        own = [batch for batch in self.batches if batch.workspace == workspace]
+        running = [batch.id for batch in own if batch.status is not Status.ENDED]
+        rows = [row for row in self.requests if row.batch in running]
+        bodies = sum(row.params.length for row in rows)
+        kept = sum(batch.sealed.size for batch in own if batch.sealed)
+        return Load(sum(row.result is None for row in rows), len(running), bodies + kept)
 
     def store(self, new: NewBatch, drafts: Drafts, origin: Origin) -> Batch:
         moment = max([new.created_at, *[given + MICROSECOND for given in self.given]])

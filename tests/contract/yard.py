@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Lease, Origin
 from batchyard.domain.result import kind
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
@@ -43,6 +44,9 @@ class Yard:
     ) -> Batch:
         packed = drafts(requests, models=models, prefixes=prefixes)
         return self.run(self.store.create(new or a_batch(), packed, came or origin(), defend=defend))
+
+    def load(self, workspace: str = "w1") -> Load:
+        return self.run(self.store.load(workspace))
 
     def get(self, batch: Batch, workspace: str | None = None) -> Batch:
         return self.run(self.store.get(workspace or batch.workspace, batch.id))

@@ -8,6 +8,7 @@ from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, NOT_YET, read
 from batchyard.declared import Declared
 from batchyard.settings import DECLARED
 from batchyard.upstream_tables import DECLARED_UPSTREAM
+from batchyard.workspace_tables import DECLARED_WORKSPACE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 WORDS = " ".join(PAGE.split())
@@ -28,6 +29,24 @@ def test_every_key_of_an_upstream_has_its_row(declared: Declared) -> None:
     told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
 
     assert told in PAGE.splitlines()
+
+
+@pytest.mark.parametrize("declared", DECLARED_WORKSPACE.values(), ids=lambda declared: declared.name)
+def test_every_key_of_a_workspace_has_its_row(declared: Declared) -> None:
+    told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
+
+    assert told in PAGE.splitlines()
+
+
+def test_the_example_of_workspaces_is_one(tmp_path: Path) -> None:
+    [example] = [block for block in PAGE.split("```toml\n")[1:] if block.startswith("[limits]")]
+    (tmp_path / "batchyard.toml").write_text(example.partition("```")[0])
+
+    settings = read({}, {}, tmp_path)
+
+    assert settings.limits.calls_per_minute == settings.workspaces["research"].calls_per_minute == 2000
+    assert (settings.limits.queued_requests, settings.workspaces["research"].queued_requests) == (300_000, 1_000_000)
+    assert (settings.limits.weight, settings.workspaces["research"].weight) == (1.0, 3.0)
 
 
 def test_the_example_of_several_servers_is_one(tmp_path: Path) -> None:

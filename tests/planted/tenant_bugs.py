@@ -4,6 +4,8 @@ from tests.planted.bug import Bug
 
 TENANTS = "tests/wire/test_tenants.py"
 KEYS = "tests/wire/test_keys.py"
+LIMITS = "tests/wire/test_limits.py"
+QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
@@ -75,5 +77,76 @@ TENANT = [
         "self._known, self._made = await reading",
         "self._known, self._made = {**(await reading)[0], **self._known}, True",
         KEYS,
+    ),
+    Bug(
+        "the calls of a workspace are not counted",
+        "web/api.py",
+        "        if endpoint.counted:\n            self.limits.admit(call)\n",
+        "",
+        LIMITS,
+    ),
+    Bug(
+        "each key has a rate of its own",
+        "web/limits.py",
+        "setdefault(call.workspace,",
+        "setdefault(call.caller,",
+        LIMITS,
+    ),
+    Bug(
+        "all workspaces share one rate",
+        "web/limits.py",
+        "setdefault(call.workspace,",
+        'setdefault("",',
+        LIMITS,
+    ),
+    Bug(
+        "a bucket is never refilled",
+        "domain/quota.py",
+        "self._tokens + (now - self._filled_at) * self.per_minute / 60",
+        "self._tokens",
+        LIMITS,
+    ),
+    Bug(
+        "a bucket overflows",
+        "domain/quota.py",
+        "min(self.per_minute, self._tokens +",
+        "max(0, self._tokens +",
+        LIMITS,
+    ),
+    Bug(
+        "a full queue says not to come again",
+        "domain/quota.py",
+        "waits = QUEUE_SECONDS if requests <= self.requests else None",
+        "waits = None",
+        f"{QUOTA} {LIMITS}",
+    ),
+    Bug(
+        "a create is not judged by its quota",
+        "store/sqlite_create.py",
+        "if new.quota.is_limit:",
+        "if False:",
+        QUOTA,
+    ),
+    Bug(
+        "the load is of all workspaces",
+        "store/sqlite_quota.py",
+        "where ended_at is null and workspace = ?",
+        "where ended_at is null and ?",
+        QUOTA,
+    ),
+    Bug(
+        "requests count until their batch ends",
+        "store/sqlite_quota.py",
+        "sum(open)",
+        "sum(total)",
+        QUOTA,
+    ),
+    Bug(
+        "a repeated create is judged by the quota",
+        "store/sqlite_create.py",
+        "    earlier = _same_key",
+        "    new.quota.check(sqlite_quota.load(connection, new.workspace), len(drafts), drafts.bytes)\n"
+        "    earlier = _same_key",
+        QUOTA,
     ),
 ]

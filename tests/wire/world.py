@@ -193,12 +193,16 @@ class World:
         peer: str = "127.0.0.1",
         leaves: bool = False,
         unread: bool = False,
+        app: ASGIApp | None = None,
     ) -> Reply:
-        """Ask with the usual headers, changed by ``headers`` (None takes one away)."""
+        """Ask with the usual headers, changed by ``headers`` (None takes one away).
+
+        Each call has an application of its own, unless ``app`` is given: it remembers how often it was called.
+        """
         merged: dict[str, str | None] = {**HEADERS, **(headers or {})}
         lines = [(name, value) for name, value in merged.items() if value is not None]
         chunks = [body] if isinstance(body, bytes) else body
-        return await ask(self.app, method, target, lines, chunks, peer=peer, leaves=leaves, unread=unread)
+        return await ask(app or self.app, method, target, lines, chunks, peer=peer, leaves=leaves, unread=unread)
 
     async def create(self, *custom_ids: str, headers: Mapping[str, str | None] | None = None) -> str:
         reply = await self.call("POST", "/v1/messages/batches", a_body(*(custom_ids or ("a",))), headers=headers)

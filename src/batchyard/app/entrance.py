@@ -1,11 +1,13 @@
 """Who may come in, and on which terms: the keys and the web settings that follow from what the operator set."""
 
 from batchyard.domain.errors import BatchyardError, DataRefused
+from batchyard.domain.quota import Allowance, Allowances, Quota
 from batchyard.ports import Keys
 from batchyard.settings import Settings
 from batchyard.web.fixtures import FixtureKeys
 from batchyard.web.keys import KeyBook, OpenUntilFirstKey
 from batchyard.web.settings import WebSettings
+from batchyard.workspace_tables import WorkspaceTable
 
 
 def keys(settings: Settings, book: KeyBook) -> Keys:
@@ -45,4 +47,16 @@ def web_settings(settings: Settings) -> WebSettings:
         max_requests=settings.max_requests,
         max_body_bytes=settings.max_body_bytes,
         retry_defence=settings.retry_defence,
+        allowances=allowances(settings),
     )
+
+
+def allowances(settings: Settings) -> Allowances:
+    """Return what the operator lets each workspace do."""
+    named = {name: _allowance(table) for name, table in settings.workspaces.items()}
+    return Allowances(_allowance(settings.limits), named)
+
+
+def _allowance(table: WorkspaceTable) -> Allowance:
+    quota = Quota(table.queued_requests, table.running_batches, table.stored_bytes)
+    return Allowance(table.calls_per_minute, quota, table.weight)

@@ -71,6 +71,11 @@ class Drafts:
     def __len__(self) -> int:
         return len(self.custom_ids)
 
+    @property
+    def bytes(self) -> int:
+        """How many bytes all params have."""
+        return sum(self.lengths)
+
     def rows(self) -> Iterator[tuple[str, int, int, int, int, int]]:
         """Yield (custom_id, offset, length, crc, prefix, model index) in the order of the requests."""
         return zip(self.custom_ids, self.offsets, self.lengths, self.crcs, self.prefixes, self.models, strict=True)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement, Trace
+from batchyard.domain.quota import NO_QUOTA, Load, Quota
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result
 from batchyard.ports.carriers import Carriers
@@ -15,7 +16,10 @@ from batchyard.ports.picks import Pick, Ready, Turn
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """What a create call settled before storing; the store adds the id and the counts."""
+    """What a create call settled before storing; the store adds the id and the counts.
+
+    ``quota`` is what the workspace may have, this batch too.
+    """
 
     workspace: str
     created_at: datetime
@@ -23,6 +27,7 @@ class NewBatch:
     version: str
     betas: tuple[str, ...]
     body: str
+    quota: Quota = NO_QUOTA
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,12 @@ class Batches(Protocol):
         ``idempotency_key`` that this caller used in the workspace in the last 24 hours gives its batch when the body is
         the same, ``InvalidRequest`` when it is not; it comes first, and needs no ``defend``. A batch deleted since then
         does not count.
+
+        A batch that is new is judged by ``new.quota``, in the same transaction: ``RateLimited`` where it does not fit.
         """
+
+    async def load(self, workspace: str) -> Load:
+        """Return what the workspace has: nothing, where it is not known."""
 
     async def get(self, workspace: str, batch_id: str) -> Batch:
         """Return the batch, with counts and status of one moment; or raise ``NotFound``."""

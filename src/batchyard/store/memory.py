@@ -13,6 +13,7 @@ from batchyard.domain.batch import Batch, Counts, Sealed, Status
 from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
@@ -46,6 +47,7 @@ class MemoryStore:
         earlier = self._same_key(new, origin) or (self._repeated(new, origin) if defend else None)
         if earlier is not None:
             return earlier.batch
+        new.quota.check(self._load(new.workspace), len(drafts), drafts.bytes)
         created_at = new.created_at
         if self._last_created_at is not None:
             created_at = max(created_at, self._last_created_at + _MICROSECOND)
@@ -93,6 +95,16 @@ class MemoryStore:
                 return
             if stored.batch.workspace == new.workspace and stored.origin.caller == origin.caller:
                 yield stored
+
+    async def load(self, workspace: str) -> Load:
+        return self._load(workspace)
+
+    def _load(self, workspace: str) -> Load:
+        own = [stored for stored in self._batches.values() if workspace == stored.batch.workspace]
+        running = [stored for stored in own if stored.batch.status is not Status.ENDED]
+        kept = sum(stored.batch.sealed.size for stored in own if stored.batch.sealed)
+        requests = sum(stored.open for stored in running)
+        return Load(requests, len(running), kept + sum(stored.bytes for stored in running))
 
     async def get(self, workspace: str, batch_id: str) -> Batch:
         return self._find(workspace, batch_id).batch

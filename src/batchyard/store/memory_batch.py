@@ -53,6 +53,7 @@ class StoredBatch:
     def __init__(self, batch: Batch, drafts: Drafts, origin: Origin) -> None:
         self.batch = batch
         self.origin = origin
+        self.bytes = drafts.bytes
         models = list(drafts.model_names)
         self.rows = [
             Row(Lease(batch.id, seq, 0, ParamsAt(batch.body, offset, length, crc), models[model]), custom_id)
@@ -64,6 +65,11 @@ class StoredBatch:
         self._waiting: dict[str, list[tuple[datetime, int]]] = {model: [] for model in self._fresh}
         self._leased = 0
         self._arrived = 0
+
+    @property
+    def open(self) -> int:
+        """How many requests are not final."""
+        return len(self.rows) - self._arrived
 
     @property
     def pending(self) -> int:

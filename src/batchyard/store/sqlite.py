@@ -16,6 +16,7 @@ import apsw
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Turn
 from batchyard.store import (
@@ -24,6 +25,7 @@ from batchyard.store import (
     sqlite_carriers,
     sqlite_create,
     sqlite_finals,
+    sqlite_quota,
     sqlite_upkeep,
     sqlite_work,
 )
@@ -104,6 +106,9 @@ class SqliteStore:
             sqlite_create.create, new=new, drafts=drafts, origin=origin, defend=defend, entropy=self._entropy
         )
         return await self._writer.run(work)
+
+    async def load(self, workspace: str) -> Load:
+        return await self._readers.run(lambda connection: sqlite_quota.load(connection, workspace))
 
     async def get(self, workspace: str, batch_id: str) -> Batch:
         return await self._readers.run(lambda connection: sqlite_batches.get(connection, workspace, batch_id))

@@ -13,7 +13,7 @@ from batchyard.domain.ids import batch_id
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.run_order import only_model
 from batchyard.ports import NewBatch
-from batchyard.store import sqlite_streams
+from batchyard.store import sqlite_quota, sqlite_streams
 from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, batches, micros, moment
 
 REPEAT_WINDOW = timedelta(minutes=10)
@@ -42,6 +42,8 @@ def create(
     if earlier is not None:
         [stored] = batches(connection, "num = ?", (earlier,))
         return stored.batch()
+    if new.quota.is_limit:
+        new.quota.check(sqlite_quota.load(connection, new.workspace), len(drafts), drafts.bytes)
     created_at = connection.execute(
         "update given set created_at = max(?, created_at + 1) returning created_at", (micros(new.created_at),)
     ).get
@@ -94,7 +96,7 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
     model = only_model(drafts)
     connection.execute(
         "insert into batches (id, workspace, created_at, expires_at, version, betas, models, body, total, open,"
-        " only_model) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " only_model, bytes) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             new.workspace,
@@ -107,6 +109,7 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
             len(drafts),
             len(drafts),
             model,
+            drafts.bytes,
         ),
     )
     num = connection.last_insert_rowid()

@@ -7,6 +7,7 @@ from zlib import crc32
 
 from batchyard.domain.batch import Sealed
 from batchyard.domain.outcome import Finish, Retry, Trace
+from batchyard.domain.quota import NO_QUOTA, Quota
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Errored, RequestError, Succeeded
 from batchyard.ports import NewBatch
@@ -35,6 +36,7 @@ def a_batch(
     version: str = "2023-06-01",
     betas: tuple[str, ...] = (),
     body: str = "b1.body",
+    quota: Quota = NO_QUOTA,
 ) -> NewBatch:
     return NewBatch(
         workspace=workspace,
@@ -43,6 +45,7 @@ def a_batch(
         version=version,
         betas=betas,
         body=body,
+        quota=quota,
     )
 
 

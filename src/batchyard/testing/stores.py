@@ -10,6 +10,7 @@ from typing import TypeVar
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
 
@@ -30,6 +31,9 @@ class StoreAround:
 
     async def create(self, new: NewBatch, drafts: Drafts, origin: Origin, *, defend: bool) -> Batch:
         return await self._call("create", lambda: self._inner.create(new, drafts, origin, defend=defend))
+
+    async def load(self, workspace: str) -> Load:
+        return await self._call("load", lambda: self._inner.load(workspace))
 
     async def get(self, workspace: str, batch_id: str) -> Batch:
         return await self._call("get", lambda: self._inner.get(workspace, batch_id))

@@ -1,6 +1,6 @@
 """The API as one ASGI application: routes, who may call, and what becomes of everything that goes wrong.
 
-    path ──> host ──> key ──> method ──> scope ──> version ──> handler ──> answer
+    path ──> host ──> key ──> method ──> scope ──> rate ──> version ──> handler ──> answer
 
 Nothing about a batch is looked at before the key is known, and no byte of a body is read.
 """
@@ -25,6 +25,7 @@ from batchyard.web.creates import Creates
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
 from batchyard.web.ledger import Ledgers
+from batchyard.web.limits import CallLimits
 from batchyard.web.messages import Messages
 from batchyard.web.models import Models
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
@@ -66,7 +67,9 @@ def build_api(
         Messages(calls, settings.max_request_bytes),
         Models(calls),
     )
-    return Api(keys, emit, hosts, Health(hosts, keys, not_ready, metrics), Routes(routes(handlers)), overlay)
+    health = Health(hosts, keys, not_ready, metrics)
+    limits = CallLimits(settings.allowances, clock)
+    return Api(keys, emit, hosts, health, Routes(routes(handlers)), limits, overlay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Api:
     hosts: Hosts
     health: Health
     routes: Routes
+    limits: CallLimits
     overlay: Overlay
 
     async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
@@ -154,6 +158,8 @@ class Api:
         call.scope.setdefault("state", {})[KNOWN_CALLER] = True
         endpoint = _of_method(methods, call)
         auth.authorize(principal, endpoint.scope)
+        if endpoint.counted:
+            self.limits.admit(call)
         call.version = auth.version(call.headers)
         return await endpoint.answer(call)
 

@@ -52,6 +52,8 @@ class ApiCall:
         self.version = ""
         self.base_url = ""
         self.answered = False
+        self.always: list[tuple[str, str]] = []
+        """Headers of the answer, whatever it will be."""
 
     def query(self, name: str) -> str | None:
         """Return the value of a query key, the last where it comes several times, or None."""
@@ -72,6 +74,7 @@ class ApiCall:
             *([("content-length", str(length))] if length is not None else []),
             ("request-id", self.request_id),
             ("x-content-type-options", "nosniff"),
+            *self.always,
             *headers,
         ]
         raw = [(name.encode("ascii"), text.encode("latin-1")) for name, text in lines]

@@ -60,8 +60,15 @@ class Creates:
         if reason:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         check_head(call, self._settings.max_body_bytes)
+        await self._check_quota(call)
         with self._promises.body(_announced(call)) as promise:
             return await self._create(call, began_at, promise)
+
+    async def _check_quota(self, call: ApiCall) -> None:
+        """Refuse early, before a body is read, what the store would refuse after; a repeat may be of what is there."""
+        quota = self._settings.allowances.of(call.workspace).quota
+        if quota.is_limit and not _retry_count(call) and _idempotency_key(call) is None:
+            quota.check(await self._batches.load(call.workspace), 1, 0)
 
     async def _create(self, call: ApiCall, began_at: datetime, promise: Promise) -> Answer:
         key = _idempotency_key(call)
@@ -111,6 +118,7 @@ class Creates:
             version=call.version,
             betas=auth.betas(call.headers),
             body=writer.name,
+            quota=self._settings.allowances.of(call.workspace).quota,
         )
         creating = asyncio.create_task(
             self._batches.create(new, intake.drafts, origin, defend=self._settings.retry_defence), name="create"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from batchyard.domain.access import Scope
 from batchyard.web.calls import ApiCall, Sendable
 
+COUNTED = ("/v1/messages/batches", "/batchyard/")
+"""What the paths of counted calls begin with: messages, counts and models have the limits of their lane."""
 Handler = Callable[[ApiCall], Awaitable[Sendable]]
 
 
@@ -18,6 +20,8 @@ class Endpoint:
 
     scope: Scope
     answer: Handler
+    counted: bool = True
+    """Whether it counts against the calls that a workspace may make in a minute."""
 
 
 Methods = Mapping[str, Endpoint]
@@ -84,7 +88,7 @@ def _endpoint(route: Route, values: list[str]) -> Endpoint:
     def answer(call: ApiCall) -> Awaitable[Sendable]:
         return route.answer(call, *values, **route.fixed)
 
-    return Endpoint(route.scope, answer)
+    return Endpoint(route.scope, answer, route.path.startswith(COUNTED))
 
 
 def nothing_over(_: list[str], methods: Methods | None) -> Methods | None:

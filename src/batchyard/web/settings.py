@@ -1,7 +1,9 @@
 """What the web layer can be told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+
+from batchyard.domain.quota import Allowances
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +24,4 @@ class WebSettings:
     retry_defence: bool = True
     recheck_seconds: float = 10.0
     read_bytes: int = 512 * 1024
+    allowances: Allowances = field(default_factory=Allowances)
