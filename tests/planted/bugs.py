@@ -248,8 +248,8 @@ RULES = [
     Bug(
         "workspaces do not share",
         "domain/fairness.py",
-        "        if workspace in self._workspaces:\n            self._workspaces[workspace] += slot_seconds\n",
-        "",
+        "        self._workspaces.begin(workspace, self._mean / self._weight(workspace))\n",
+        "        self._workspaces.begin(workspace, 0.0)\n",
         "tests/unit/test_fairness.py",
     ),
     Bug(

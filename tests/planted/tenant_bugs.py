@@ -4,6 +4,7 @@ from tests.planted.bug import Bug
 
 TENANTS = "tests/wire/test_tenants.py"
 KEYS = "tests/wire/test_keys.py"
+SHARES = "tests/simulation/test_shares.py"
 LIMITS = "tests/wire/test_limits.py"
 QUOTA = "tests/contract/test_store_quota.py"
 
@@ -148,5 +149,33 @@ TENANT = [
         "    new.quota.check(sqlite_quota.load(connection, new.workspace), len(drafts), drafts.bytes)\n"
         "    earlier = _same_key",
         QUOTA,
+    ),
+    Bug(
+        "weights are not looked at",
+        "domain/fairness.py",
+        "(slot_seconds - part) / self._weight(workspace)",
+        "slot_seconds - part",
+        SHARES,
+    ),
+    Bug(
+        "requests are shared, not slot-seconds",
+        "domain/fairness.py",
+        "        self._end(workspace, batch, slot_seconds)\n        self._mean",
+        "        self._end(workspace, batch, 1.0)\n        self._mean",
+        SHARES,
+    ),
+    Bug(
+        "a workspace whose requests are all in flight is forgotten",
+        "domain/fairness.py",
+        "times = {name: self.at[name] for name in self._in_flight}",
+        "times: dict[str, float] = {}; self.at = {**dict.fromkeys(self._in_flight, 1e12), **self.at}",
+        SHARES,
+    ),
+    Bug(
+        "a newcomer waits behind all that was done before it",
+        "domain/fairness.py",
+        "level = min(waited or times.values(), default=0.0)",
+        "level = max(times.values(), default=0.0) + 100",
+        SHARES,
     ),
 ]

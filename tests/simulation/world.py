@@ -41,6 +41,7 @@ class World:
         self.upstream = upstream
         self.limit = limit
         self.pace = Pace(lease=lease)
+        self.weights: dict[str, float] = {}
         self.duties = Duties()
         self.events: list[Event] = []
         self.owners = 0
@@ -51,12 +52,22 @@ class World:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def create(
-        self, requests: int, *, workspace: str = "w", hours: float = 24.0, models: Sequence[str] = ("",)
+        self,
+        requests: int,
+        *,
+        workspace: str = "w",
+        hours: float = 24.0,
+        models: Sequence[str] = ("",),
+        mark: str = "",
     ) -> Batch:
-        """Store a batch whose params are ``{"n": 0}``, ``{"n": 1}`` …, models in turn, and wake the dispatcher."""
+        """Store a batch whose params are ``{"n": 0}``, ``{"n": 1}`` …, models in turn, and wake the dispatcher.
+
+        ``mark`` is the last word of its params, for an upstream that wants to know whose they are.
+        """
         drafts, writer, offset = Drafts(), self.blobs.writer("body"), 0
         for number in range(requests):
             params = b'{"n": %d, "batch": %d}' % (number, self.random.getrandbits(60))
+            params += f" {mark}".encode() if mark else b""
             drafts.add(f"r{number}", offset, len(params), zlib.crc32(params), model=models[number % len(models)])
             await writer.write(params)
             offset += len(params)
@@ -89,6 +100,7 @@ class World:
             owner=f"owner-{self.owners}",
             jitter=self.random.random,
             pace=self.pace,
+            weight=lambda workspace: self.weights.get(workspace, 1.0),
             ripened=lambda: self.keeper.wake() if self.keeper else None,
             may_store=Room(self.space, self.clock, self.events.append).is_there,
         )

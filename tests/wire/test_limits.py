@@ -15,9 +15,9 @@ OTHER: dict[str, str | None] = {"x-api-key": "key-two"}
 
 
 def a_world(quota: Quota | None = None, calls_per_minute: int | None = None) -> World:
-    """A world in which w1 is limited, and nobody else."""
+    """A world in which w1 is limited, and no other but w3, as w1 is."""
     limited = Allowance(calls_per_minute, quota or Quota())
-    return World(settings=WebSettings(allowances=Allowances(named={"w1": limited})))
+    return World(settings=WebSettings(allowances=Allowances(named={"w1": limited, "w3": limited})))
 
 
 def ratelimit(reply: Reply) -> tuple[str | None, ...]:
@@ -49,6 +49,8 @@ def test_calls_beyond_the_rate_are_a_429_that_says_when_to_come_again() -> None:
 
         other = await world.call("GET", PATH, headers=OTHER, app=app)
         assert (other.status, ratelimit(other)) == (200, (None, None, None))
+        third = await world.call("GET", PATH, headers={"x-api-key": "key-three"}, app=app)
+        assert (third.status, ratelimit(third)[1]) == (200, "2")
         world.clock.seconds += 20
         assert (await world.call("GET", PATH, app=app)).status == 200
         assert (await world.call("GET", PATH, app=app)).status == 429

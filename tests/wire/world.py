@@ -36,6 +36,7 @@ KEYS = {
     "key-one": "w1",
     "key-one-b": "w1",
     "key-two": "w2",
+    "key-three": "w3",
     **{f"key-{scope.value}": "w1" for scope in Scope},
 }
 SCOPES = {f"key-{scope.value}": frozenset({scope}) for scope in Scope}

@@ -1,5 +1,7 @@
 """Who may come in, and on which terms: the keys and the web settings that follow from what the operator set."""
 
+from collections.abc import Callable
+
 from batchyard.domain.errors import BatchyardError, DataRefused
 from batchyard.domain.quota import Allowance, Allowances, Quota
 from batchyard.ports import Keys
@@ -55,6 +57,12 @@ def allowances(settings: Settings) -> Allowances:
     """Return what the operator lets each workspace do."""
     named = {name: _allowance(table) for name, table in settings.workspaces.items()}
     return Allowances(_allowance(settings.limits), named)
+
+
+def weights(settings: Settings) -> Callable[[str], float]:
+    """Return how a workspace's weight is looked up; it is asked for each pick."""
+    usual, named = settings.limits.weight, {name: table.weight for name, table in settings.workspaces.items()}
+    return lambda workspace: named.get(workspace, usual)
 
 
 def _allowance(table: WorkspaceTable) -> Allowance:

@@ -73,6 +73,7 @@ class App:
             pace=Pace(lease=settings.lease.total_seconds()),
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this
             may_store=self._room.is_there,
+            weight=entrance.weights(settings),
         )
         self._keeper = Keeper(
             store,

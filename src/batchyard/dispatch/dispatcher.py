@@ -59,6 +59,7 @@ class Dispatcher:
         pace: Pace | None = None,
         ripened: Callable[[], None] = lambda: None,
         may_store: Callable[[], bool] = lambda: True,
+        weight: Callable[[str], float] = lambda _workspace: 1.0,
     ) -> None:
         self.owner = owner
         self._work, self._clock, self._emit = work, clock, emit
@@ -66,7 +67,7 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._ripened = ripened
         self._may_store = may_store
-        self._queue = Queue(work, lanes, clock, self._pace.refresh)
+        self._queue = Queue(work, lanes, clock, self._pace.refresh, weight)
         self._wake = asyncio.Event()
         lanes.when_freed(self._wake.set)
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed)

@@ -4,6 +4,7 @@ The store is the truth; this is a memory of it, refreshed when something changed
 nothing but an empty pick: the store decides what is leased.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -28,10 +29,12 @@ class Waiting:
 class Queue:
     """Chooses the requests of a turn, and the lanes where they run."""
 
-    def __init__(self, work: Work, lanes: Lanes, clock: Clock, refresh_seconds: float) -> None:
+    def __init__(
+        self, work: Work, lanes: Lanes, clock: Clock, refresh_seconds: float, weight: Callable[[str], float]
+    ) -> None:
         self._work, self._lanes, self._clock = work, lanes, clock
         self._refresh_seconds = refresh_seconds
-        self._fair = FairShare()
+        self._fair = FairShare(weight)
         self._waiting: dict[tuple[str, str], Waiting] = {}
         self._refresh_at = float("-inf")
 

@@ -1,9 +1,10 @@
-"""Whose request takes the next slot: workspaces share slot-seconds evenly, and so do the batches of each.
+"""Whose request takes the next slot: workspaces share slot-seconds by weight, and the batches of each evenly.
 
-Every workspace, and every batch in its workspace, has a virtual time that grows by the slot-seconds it used. The one
-that is furthest behind goes next; the earlier deadline breaks a tie. Who comes new, or back, starts level with the
-one furthest behind: no debt, no credit. A pick is charged with what attempts usually take, and corrected when its
-attempt ends.
+Every workspace, and every batch in its workspace, has a virtual time that grows by the slot-seconds it used, divided by
+its weight. The one that is furthest behind goes next; the earlier deadline breaks a tie. Who comes new, or back, starts
+level with the one furthest behind: no debt, no credit. A pick is charged with what attempts usually take, and
+corrected when its attempt ends. Whoever has attempts in flight is not forgotten, though nothing of it waits: else a
+workspace could come back again and again, and pay for none of its slow requests.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,9 +33,12 @@ class Claimant:
 class FairShare:
     """The virtual times. ``pick`` costs O(claimants + picks × log claimants)."""
 
-    def __init__(self) -> None:
-        self._workspaces: dict[str, float] = {}
-        self._batches: dict[str, float] = {}
+    def __init__(self, weight: Callable[[str], float] = lambda _workspace: 1.0) -> None:
+        self._weight = weight
+        self._workspaces = _Times()
+        self._batches = _Times()
+        self._charged: dict[str, tuple[int, float]] = {}
+        """Batch -> its picks that have not ended, and the slot-seconds they were charged together."""
         self._mean = 0.01
 
     def pick(
@@ -48,14 +52,14 @@ class FairShare:
         self._enter(claimants)
         picked: dict[tuple[str, str], list[T]] = {}
         queue = [
-            (self._workspaces[c.workspace], self._batches[c.batch], c.deadline, number, c)
+            (self._workspaces.at[c.workspace], self._batches.at[c.batch], c.deadline, number, c)
             for number, c in enumerate(claimants)
             if c.available > 0
         ]
         heapify(queue)
         while queue:
             seen_workspace, seen_batch, deadline, number, claimant = queue[0]
-            behind = (self._workspaces[claimant.workspace], self._batches[claimant.batch])
+            behind = (self._workspaces.at[claimant.workspace], self._batches.at[claimant.batch])
             if behind != (seen_workspace, seen_batch):  # charged since it was queued: put it where it belongs now
                 heapreplace(queue, (*behind, deadline, number, claimant))
                 continue
@@ -66,31 +70,72 @@ class FairShare:
                 continue
             got.append(slot)
             picked[claimant.batch, claimant.model] = got
-            self._charge(claimant.workspace, claimant.batch, self._mean)
+            self._begin(claimant.workspace, claimant.batch)
         return picked
 
     def give_back(self, workspace: str, batch: str, picks: int) -> None:
         """Undo the charge of picks that leased nothing."""
-        self._charge(workspace, batch, -self._mean * picks)
+        for _ in range(picks):
+            self._end(workspace, batch, 0.0)
 
     def used(self, workspace: str, batch: str, slot_seconds: float) -> None:
         """Correct the charge of one pick by what its attempt really took."""
-        self._charge(workspace, batch, slot_seconds - self._mean)
+        self._end(workspace, batch, slot_seconds)
         self._mean += SMOOTHING * (slot_seconds - self._mean)
 
-    def _charge(self, workspace: str, batch: str, slot_seconds: float) -> None:
-        if workspace in self._workspaces:
-            self._workspaces[workspace] += slot_seconds
-        if batch in self._batches:
-            self._batches[batch] += slot_seconds
+    def _begin(self, workspace: str, batch: str) -> None:
+        picks, charged = self._charged.get(batch, (0, 0.0))
+        self._charged[batch] = (picks + 1, charged + self._mean)
+        self._workspaces.begin(workspace, self._mean / self._weight(workspace))
+        self._batches.begin(batch, self._mean)
+
+    def _end(self, workspace: str, batch: str, slot_seconds: float) -> None:
+        """End one pick of the batch: take back its part of the charge, and charge what it took."""
+        picks, charged = self._charged.get(batch, (0, 0.0))
+        if picks == 0:
+            return  # an attempt of which no pick is known: it was leased to an owner that froze and thawed
+        part = charged / picks
+        if picks == 1:
+            del self._charged[batch]
+        else:
+            self._charged[batch] = (picks - 1, charged - part)
+        self._workspaces.end(workspace, (slot_seconds - part) / self._weight(workspace))
+        self._batches.end(batch, slot_seconds - part)
 
     def _enter(self, claimants: Sequence[Claimant]) -> None:
         """Let newcomers start level, and forget who is gone."""
-        self._workspaces = _levelled(self._workspaces, [claimant.workspace for claimant in claimants])
-        self._batches = _levelled(self._batches, [claimant.batch for claimant in claimants])
+        self._workspaces.enter({claimant.workspace for claimant in claimants})
+        self._batches.enter({claimant.batch for claimant in claimants})
 
 
-def _levelled(times: dict[str, float], present: Sequence[str]) -> dict[str, float]:
-    known = [times[name] for name in present if name in times]
-    level = min(known, default=0.0)
-    return {name: times.get(name, level) for name in present}
+class _Times:
+    """Virtual times by name; ``in_flight`` are picks that have not ended."""
+
+    def __init__(self) -> None:
+        self.at: dict[str, float] = {}
+        self._in_flight: dict[str, int] = {}
+        self._waiting: set[str] = set()
+
+    def begin(self, name: str, charge: float) -> None:
+        self.at[name] += charge
+        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+
+    def end(self, name: str, correction: float) -> None:
+        self.at[name] += correction
+        left = self._in_flight[name] - 1
+        if left:
+            self._in_flight[name] = left
+        else:
+            del self._in_flight[name]
+
+    def enter(self, present: set[str]) -> None:
+        """Level newcomers with the one furthest behind of those who waited before; keep those with work in flight."""
+        times = {name: self.at[name] for name in self._in_flight}
+        waited = [self.at[name] for name in present & self._waiting]
+        level = min(waited or times.values(), default=0.0)
+        for name in present:
+            if name in self._waiting:
+                times[name] = self.at[name]
+            else:
+                times[name] = max(level, times.get(name, level))
+        self.at, self._waiting = times, present
