@@ -6,6 +6,7 @@ ROOM = "tests/unit/test_room.py"
 SAFETY = "tests/simulation/test_safety.py"
 CREATE = "tests/wire/test_create.py"
 CLOCK = "tests/unit/test_clock.py"
+FOLDER = "tests/e2e/test_folder.py"
 LIFE = "tests/simulation/test_life.py"
 
 SAFE = [
@@ -78,5 +79,44 @@ SAFE = [
         "        if self._holds():\n            return\n",
         "",
         LIFE,
+    ),
+    Bug(
+        "anybody may ask for a backup",
+        "web/folder.py",
+        "if not hmac.compare_digest(",
+        "if False and not hmac.compare_digest(",
+        FOLDER,
+    ),
+    Bug(
+        "a file that went during a backup is left out",
+        "backup.py",
+        "        if not set(missing) - set(missing_before):",
+        "        if True:",
+        FOLDER,
+    ),
+    Bug(
+        "a backup trusts what is there",
+        "backup.py",
+        "there.exists() and blob_check.problem(there) is None",
+        "there.exists()",
+        FOLDER,
+    ),
+    Bug("a backup keeps what was deleted", "backup.py", "            path.unlink()\n", "            pass\n", FOLDER),
+    Bug(
+        "a check reads the first block alone",
+        "blobs/check.py",
+        "range(0, content.size, step)",
+        "range(0, min(1, content.size), step)",
+        "tests/unit/test_file_blobs.py",
+    ),
+    Bug(
+        "a refusal does not name the backup",
+        "store/backups.py",
+        '{backup.folder} of {backup.made_at}"\n\n\ndef known',
+        '"\n\n\ndef known',
+        FOLDER,
+    ),
+    Bug(
+        "a check does not count", "store/check.py", "        if found != wanted:", "        if found > wanted:", FOLDER
     ),
 ]

@@ -41,8 +41,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
         "workspace_tables",
         "assembly",
+        "checkup",
+        "backup",
         "app",
     },
+    "checkup": {"domain", "store", "blobs"},
+    "backup": {"domain", "store", "blobs"},
     "trial": {"domain", "ports", "dispatch", "settings", "upstream_tables", "assembly"},
     "cli": {"app", "trial", "client", "config", "settings", "declared", "kinds", "cli"},
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from batchyard.blobs.blocks import BLOCK_BYTES
+from batchyard.blobs.check import problem, size
 from batchyard.blobs.disk import Disk
 from batchyard.blobs.files import KEPT_OPEN, FileBlobs
 from batchyard.blobs.writer import BUFFER_BYTES, FileWriter
@@ -414,3 +415,24 @@ def test_an_aborted_writer_takes_nothing_more(tmp_path: Path) -> None:
         assert files(tmp_path) == []
 
     asyncio.run(go_on())
+
+
+def test_a_look_through_a_blob_reads_all_of_it(tmp_path: Path) -> None:
+    async def write() -> Path:
+        blobs = FileBlobs(tmp_path)
+        writer = blobs.writer("results")
+        for _ in range(70):
+            await writer.write(os.urandom(BLOCK_BYTES))
+        await writer.finish()
+        return blobs.path(writer.name)
+
+    path = asyncio.run(write())
+    assert problem(path) is None
+    assert size(path) == 70 * BLOCK_BYTES
+    for at in (0, 40 * BLOCK_BYTES, 70 * BLOCK_BYTES - 1):
+        whole = path.read_bytes()
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 8]) + whole[at + 1 :])
+        assert f"block {at // BLOCK_BYTES} is damaged" in (problem(path) or "")
+        path.write_bytes(whole)
+    path.unlink()
+    assert "missing" in (problem(path) or "")

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 
 from batchyard.app import folder
+from batchyard.app.asking import back_up, check
 from batchyard.app.clock import SteadyClock
 from batchyard.app.process import App
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
@@ -19,7 +20,7 @@ from batchyard.store.sqlite import SqliteStore
 from batchyard.web.keys import KeyBook
 from batchyard.web.sockets import CannotListen
 
-__all__ = ["OPERATOR_ERRORS", "WRONG_USE", "SteadyClock", "key_book", "serve"]
+__all__ = ["OPERATOR_ERRORS", "WRONG_USE", "SteadyClock", "back_up", "check", "key_book", "serve"]
 
 SWITCH_INTERVAL = 0.0005
 """Seconds the event loop may hold the interpreter while the store's thread waits for it. Python's own 5 ms would make

@@ -1,7 +1,9 @@
 """What a process knows of its data folder."""
 
 from datetime import UTC, datetime
+from functools import partial
 
+from batchyard import backup, checkup
 from batchyard.app.clock import HOLD_SECONDS, FolderClock
 from batchyard.blobs.space import EndlessSpace, FolderSpace
 from batchyard.domain.events import DeadlinesHeld, Emit
@@ -9,6 +11,7 @@ from batchyard.ports import Space, Store, Work
 from batchyard.settings import Settings
 from batchyard.store import database
 from batchyard.store.sqlite import SqliteStore
+from batchyard.web.folder import OwnFolder
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -23,6 +26,13 @@ def space(settings: Settings, store: Store) -> Space:
     if not isinstance(store, SqliteStore):
         return EndlessSpace()
     return FolderSpace(settings.data, settings.disk_reserve_bytes, store.used_bytes)
+
+
+def own(settings: Settings, store: Store) -> OwnFolder | None:
+    """Return what can be done with the folder through the server, if it is ours alone."""
+    if not isinstance(store, SqliteStore):
+        return None
+    return OwnFolder(store.token, partial(checkup.look, settings.data), partial(backup.make, settings.data))
 
 
 async def tell_what_is_held(work: Work, clock: FolderClock, emit: Emit) -> None:

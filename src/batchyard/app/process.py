@@ -104,6 +104,7 @@ class App:
             space=self._space,
             not_ready=lambda: self._not_ready or self._room.reason(),
             metrics=metrics.render,
+            folder=folder.own(self._settings, self._store),
             overlay=Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
         )
 

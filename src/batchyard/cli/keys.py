@@ -44,7 +44,7 @@ def create(
     from batchyard import app
 
     lifetime = _duration("--expires", "1s", expires) if expires is not None else None
-    with _words_for_refusals(), closing(app.key_book(settings)) as book:
+    with words_for_refusals(), closing(app.key_book(settings)) as book:
         chosen = {"scopes": scope} if scope else {}
         key, secret = book.create(workspace, name, lifetime=lifetime, **chosen)
     put(secret.encode())
@@ -64,7 +64,7 @@ def list_(settings: Settings, json: AsJson = False) -> int:
 
     from batchyard import app
 
-    with _words_for_refusals(), closing(app.key_book(settings)) as book:
+    with words_for_refusals(), closing(app.key_book(settings)) as book:
         keys = book.listing()
     if json:
         for key in keys:
@@ -95,7 +95,7 @@ def revoke(settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID
     """
     from batchyard import app
 
-    with _words_for_refusals(), closing(app.key_book(settings)) as book:
+    with words_for_refusals(), closing(app.key_book(settings)) as book:
         key = book.revoke(key_id)
     say(f"revoked {key.id} of workspace {key.workspace}")
     return 0
@@ -119,7 +119,7 @@ def rotate(
     from batchyard import app
 
     kept = _duration("--keep", "0s", keep)
-    with _words_for_refusals(), closing(app.key_book(settings)) as book:
+    with words_for_refusals(), closing(app.key_book(settings)) as book:
         key, secret = book.rotate(key_id, kept)
     put(secret.encode())
     say(f"made {key.id} of workspace {key.workspace}; {key_id} is good for {keep} more")
@@ -146,7 +146,7 @@ def _end(expires_at: datetime | None, revoked_at: datetime | None) -> str:
 
 
 @contextmanager
-def _words_for_refusals() -> Iterator[None]:
+def words_for_refusals() -> Iterator[None]:
     from batchyard import app
 
     try:

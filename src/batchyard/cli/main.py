@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, keys, run, serve, upstreams
+from batchyard.cli import batches, folder, keys, run, serve, upstreams
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -54,6 +54,8 @@ program.command("cancel")(batches.cancel)
 program.command("pause")(batches.pause)
 program.command("resume")(batches.resume)
 program.command("delete")(batches.delete)
+program.command("check")(folder.check)
+program.command("backup")(folder.backup)
 key_commands.command("create")(keys.create)
 key_commands.command("list")(keys.list_)
 key_commands.command("revoke")(keys.revoke)

@@ -13,6 +13,7 @@ import apsw
 import apsw.sqlite_extra
 
 from batchyard.domain.errors import DataRefused, StoreUnavailable
+from batchyard.store import backups
 from batchyard.store.migrate import check, migrate
 
 NAME = "batchyard.db"
@@ -114,10 +115,12 @@ def inspect(folder: Path) -> bool:
         with path.open("rb") as file:
             header = file.read(_HEADER.size)
     if len(header) < _HEADER.size or not header.startswith(_MAGIC):
-        raise DataRefused(f"{path} is not an SQLite database; move it away, or restore a backup.")
+        raise DataRefused(
+            f"{path} is not an SQLite database; move it away, or restore a backup.{backups.known(folder)}"
+        )
     _, reserved, version, application = _HEADER.unpack(header)
     if application != APPLICATION_ID:
-        raise DataRefused(f"{path} belongs to another program; name another data folder.")
+        raise DataRefused(f"{path} belongs to another program; name another data folder.{backups.known(folder)}")
     check(version, str(path))
     if reserved == CHECKSUM_BYTES and not load_checksums():
         raise DataRefused(f"{path} has page checksums, but this apsw has no cksumvfs; install apsw's own wheels.")
@@ -134,12 +137,12 @@ def refusing(folder: Path) -> Iterator[None]:
             f"{folder} cannot be used as a data folder: {fault.strerror or fault}; name another."
         ) from fault
     except (apsw.CorruptError, apsw.NotADBError) as fault:
-        raise DataRefused(f"{folder / NAME} is damaged ({explained(fault)}); restore the newest backup.") from fault
+        raise DataRefused(f"{folder / NAME} is damaged ({explained(fault)}); {backups.advice(folder)}.") from fault
     except (apsw.BusyError, apsw.LockedError) as fault:
         raise DataRefused(f"{folder / NAME} is in use by another program; close that first.") from fault
     except apsw.Error as fault:
         damaged = getattr(fault, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
-        advice = "restore the newest backup" if damaged else "check the disk and the file's mode"
+        advice = backups.advice(folder) if damaged else "check the disk and the file's mode"
         raise DataRefused(f"{folder / NAME} cannot be opened: {explained(fault)}; {advice}.") from fault
 
 
@@ -158,9 +161,9 @@ def make(folder: Path, vfs: str | None) -> None:
         migrate(connection)
     finally:
         connection.close()
-    _sync(new)
+    sync(new)
     new.rename(folder / NAME)
-    _sync(folder)
+    sync(folder)
 
 
 def open_writer(path: Path, vfs: str | None) -> apsw.Connection:
@@ -215,10 +218,16 @@ def _check_pages(connection: apsw.Connection, path: Path) -> None:
         return
     found = connection.pragma("quick_check", 1)
     if found != "ok":
-        raise DataRefused(f"{path} is damaged ({str(found).splitlines()[-1]}); restore the newest backup.")
+        raise DataRefused(f"{path} is damaged ({str(found).splitlines()[-1]}); {backups.advice(path.parent)}.")
 
 
-def _sync(path: Path) -> None:
+def is_ours(connection: apsw.Connection) -> bool:
+    """Whether it holds batches; the database of keys does not."""
+    return bool(connection.pragma("application_id") == APPLICATION_ID)
+
+
+def sync(path: Path) -> None:
+    """Return once the file, or the names in the folder, outlive a power loss."""
     file = os.open(path, os.O_RDONLY)
     try:
         os.fsync(file)

@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +17,16 @@ NAME = "owner.lock"
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who holds a data folder; the address once the server listens."""
+    """Who holds a data folder; the address once the server listens.
+
+    ``token`` is what the server takes for a proof that its caller may read the folder, which is its owner's alone.
+    """
 
     pid: int
     host: str
     since: str
     address: str = ""
+    token: str = ""
 
     def __str__(self) -> str:
         listening = f", listening on {self.address}" if self.address else ""
@@ -55,7 +61,13 @@ class OwnerLock:
 
     def claim(self, since: datetime) -> None:
         """Write who holds the folder, for the server that comes second."""
-        self._write(Holder(os.getpid(), socket.gethostname(), since.isoformat(timespec="seconds")))
+        begun = since.isoformat(timespec="seconds")
+        self._write(Holder(os.getpid(), socket.gethostname(), begun, token=secrets.token_hex(32)))
+
+    @property
+    def token(self) -> str:
+        """What proves that a caller may read the folder."""
+        return self._holder.token if self._holder else ""
 
     def announce(self, address: str) -> None:
         """Add where the holder listens."""
@@ -72,6 +84,22 @@ class OwnerLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+
+def holder(folder: Path) -> Holder | None:
+    """Return who holds the folder now, None if nobody does. A held one that cannot be read is nobody's to ask."""
+    try:
+        file = os.open(folder / NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            return msgspec.json.decode(os.pread(file, 4096, 0), type=Holder)
+    finally:
+        os.close(file)
+    return None
 
 
 def _read(file: int) -> str:

@@ -88,6 +88,11 @@ class SqliteStore:
         """Tell a second server that comes for this folder where the first one is."""
         self._lock.announce(address)
 
+    @property
+    def token(self) -> str:
+        """What proves that a caller may read the data folder."""
+        return self._lock.token
+
     def used_bytes(self) -> int:
         """Return what the database holds: an upper bound of what the files of its batches' ends will take."""
         return self._writer.used_bytes

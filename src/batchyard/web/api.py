@@ -22,6 +22,7 @@ from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
+from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
 from batchyard.web.ledger import Ledgers
@@ -50,11 +51,12 @@ def build_api(
     not_ready: Callable[[], str] = lambda: "",
     metrics: Callable[[], bytes] | None = None,
     overlay: Overlay = nothing_over,
+    folder: OwnFolder | None = None,
 ) -> ASGIApp:
     """Return the application.
 
     ``not_ready`` says why no batch can be taken now, or ""; ``space`` is where its body would lie; ``metrics`` renders
-    them; ``overlay`` may put other methods in the place of a path's own.
+    them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder.
     """
     hosts = Hosts(settings)
     handlers = Handlers(
@@ -67,9 +69,9 @@ def build_api(
         Messages(calls, settings.max_request_bytes),
         Models(calls),
     )
-    health = Health(hosts, keys, not_ready, metrics)
+    health, own = Health(hosts, keys, not_ready, metrics), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock)
-    return Api(keys, emit, hosts, health, Routes(routes(handlers)), limits, overlay)
+    return Api(keys, emit, hosts, health, own, Routes(routes(handlers)), limits, overlay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class Api:
     emit: Emit
     hosts: Hosts
     health: Health
+    folder: FolderCalls
     routes: Routes
     limits: CallLimits
     overlay: Overlay
@@ -146,7 +149,7 @@ class Api:
 
     async def _routed(self, call: ApiCall) -> Sendable:
         segments = path_segments(call.scope)
-        probe = self.health.route(segments)
+        probe = self.health.route(segments) or self.folder.route(segments)
         if probe is not None:
             return await _of_method(probe, call)(call)
         methods = self.overlay(segments, self.routes.methods(segments))
