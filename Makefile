@@ -63,14 +63,14 @@ clean: ## remove what was made here
 	rm -rf .venv .venv-bench .mypy_cache .ruff_cache
 
 lock-sdks: ## pin anew what the tests of the SDKs need (needs pip-tools and npm)
-	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle; do \
+	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
 	cd tests/sdk/ts && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean: clean-sdks
 clean-sdks:
-	rm -rf .venv-sdk-suite .venv-oldest-sdk .venv-oldest-ga-sdk .venv-chat-oracle .node .stamp-venv-sdk-suite .stamp-venv-oldest-*
-	rm -rf .stamp-venv-chat-oracle .stamp-node
+	rm -rf .venv-sdk-suite .venv-oldest-sdk .venv-oldest-ga-sdk .venv-chat-oracle .venv-llama .llama .node .stamp-venv-sdk-suite .stamp-venv-oldest-*
+	rm -rf .stamp-venv-chat-oracle .stamp-venv-llama .stamp-llama .stamp-node
 
 .PHONY: lock-sdks clean-sdks

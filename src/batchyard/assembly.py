@@ -94,9 +94,17 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
     try:
         inner: Upstream
         if table.api == "chat-completions":
-            inner = ChatUpstream(table.url, table.key, limits, now=clock.now)
+            inner = ChatUpstream(table.url, table.key, limits, server=table.server, now=clock.now)
         else:
-            inner = MessagesUpstream(table.url, table.key, limits, forward_version=table.forward_version, now=clock.now)
+            inner = MessagesUpstream(
+                table.url,
+                table.key,
+                limits,
+                server=table.server,
+                forward_version=table.forward_version,
+                forward_betas=table.forward_betas,
+                now=clock.now,
+            )
     except ValueError as wrong:
         where = f"upstreams.{table.name}" if settings.upstreams else "--upstream"
         raise DataRefused(f"{where}: {wrong}") from wrong

@@ -38,7 +38,13 @@ class UpstreamTable:
     concurrency: int | None = absent(whole(1, 100_000), "the general setting", "Most requests in flight there.")
     params: str = setting(one_of("pass", "strict"), "pass", "Who judges params: the server, or we before it is asked.")
     model: str | None = absent(TEXT, "as the client says", "Ask it for this model, whatever the client says.")
-    forward_version: bool = setting(SWITCH, "true", "Send the API version that the client sent.")
+    server: str = setting(
+        one_of("auto", "anthropic", "vllm", "sglang", "llama.cpp", "ollama", "lm-studio", "plain"),
+        "auto",
+        "What kind of server it is: what it is sent, and how its answers are read.",
+    )
+    forward_version: bool | None = absent(SWITCH, "by the server", "Send the API version that the client sent.")
+    forward_betas: bool | None = absent(SWITCH, "by the server", "Send the betas that the client sent.")
     timeout: timedelta = setting(duration("1s", "1d"), "600s", "Time that one call may take.")
     first_byte: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time until an answer begins.")
     silence: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time between two parts of an answer.")

@@ -223,6 +223,27 @@ def test_a_version_is_kept_back_where_the_lane_says_so(on: Loop) -> None:
     assert play(on, scene, always("good")).received[0].header("anthropic-version") == "2023-06-01"
 
 
+@pytest.mark.parametrize(
+    ("server", "more", "told"),
+    [
+        ("auto", {}, ("2026-10-21", "a,b")),
+        ("anthropic", {}, ("2026-10-21", "a,b")),
+        ("llama.cpp", {}, ("2023-06-01", None)),
+        ("plain", {"forward_betas": True}, ("2023-06-01", "a,b")),
+        ("vllm", {"forward_version": True}, ("2026-10-21", None)),
+        ("anthropic", {"forward_version": False, "forward_betas": False}, ("2023-06-01", None)),
+    ],
+)
+def test_version_and_betas_go_to_the_kinds_of_servers_that_read_them(
+    on: Loop, server: str, more: dict[str, Any], told: tuple[str, str | None]
+) -> None:
+    async def scene(faulty: FaultServer, url: str) -> None:
+        await one(url, Call(b"{}", "2026-10-21", ("a", "b")), server=server, **more)
+
+    [received] = play(on, scene, always("good")).received
+    assert (received.header("anthropic-version"), received.header("anthropic-beta")) == told
+
+
 def test_a_key_that_the_server_repeats_does_not_get_into_the_error(on: Loop) -> None:
     echo = fault_kinds.error("invalid_request_error", f"odd header x-api-key: {KEY}", header=KEY)
 

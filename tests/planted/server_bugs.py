@@ -3,6 +3,7 @@
 from tests.planted.bug import Bug
 
 ANSWERS = "tests/unit/test_answer.py"
+SERVER = "tests/unit/test_servers.py"
 ALLOWANCE = "tests/unit/test_allowance.py"
 
 SERVERS = [
@@ -54,5 +55,54 @@ SERVERS = [
         "return self.input_tokens + sum(",
         "return self.input_tokens + 0 * sum(",
         ANSWERS,
+    ),
+    Bug(
+        "servers: a foreign id passes",
+        "domain/mend.py",
+        "    if not id_.startswith(_OWN):\n",
+        "    if not id_:\n",
+        SERVER,
+    ),
+    Bug(
+        "servers: a stop sequence that was met is forgotten",
+        "domain/mend.py",
+        """        line = splice(line, "stop_reason", b'"stop_sequence"')\n""",
+        "        pass\n",
+        SERVER,
+    ),
+    Bug(
+        "servers: Anthropic's answers are mended too",
+        "domain/servers.py",
+        'Server("anthropic", forwards=True, mends=False)',
+        'Server("anthropic", forwards=True)',
+        SERVER,
+    ),
+    Bug(
+        "servers: llama.cpp's 500 for a bad request is paid three times",
+        "domain/answer.py",
+        "    if status >= 500 and server.permanent is not None and server.permanent.search(message):\n",
+        "    if status == 599 and server.permanent is not None and server.permanent.search(message):\n",
+        SERVER,
+    ),
+    Bug(
+        "servers: one server's words are believed of another",
+        "domain/servers.py",
+        '    if server.name == AUTO and headers.get("server", "").strip().lower() == "llama.cpp":\n',
+        "    if server.name == AUTO:\n",
+        SERVER,
+    ),
+    Bug(
+        "servers: usage is made up for anyone",
+        "domain/mend.py",
+        "    if server.guesses_usage:\n",
+        "    if server.mends:\n",
+        SERVER,
+    ),
+    Bug(
+        "servers: betas go to those that choke on them",
+        "upstream/heads.py",
+        "betas = call.betas if self._forwards.betas else ()",
+        "betas = call.betas",
+        "tests/contract/test_upstream_messages.py",
     ),
 ]

@@ -36,11 +36,11 @@ def python_with(name: str) -> Path:
 
     def install() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", str(folder)])
+        run([sys.executable, "-m", "venv", str(folder)])
         options = ["--quiet", "--disable-pip-version-check", "--require-hashes"]
-        _run([str(python), "-m", "pip", "install", *options, "-r", str(lock)])
+        run([str(python), "-m", "pip", "install", *options, "-r", str(lock)])
 
-    _once(folder, [lock], install)
+    once(folder, [lock], install)
     return python
 
 
@@ -56,9 +56,9 @@ def node_with_packages() -> tuple[str, Path]:
         folder.mkdir(exist_ok=True)
         for file in wanted:
             shutil.copy(file, folder)
-        _run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder)
+        run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder)
 
-    _once(folder, wanted, install)
+    once(folder, wanted, install)
     return node, folder
 
 
@@ -68,7 +68,7 @@ def clean_environ(**more: str) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if not name.startswith(steering)}, **more}
 
 
-def _once(folder: Path, made_from: Sequence[Path], install: Callable[[], None]) -> None:
+def once(folder: Path, made_from: Sequence[Path], install: Callable[[], None]) -> None:
     """Install unless the folder was made from these very files; one process at a time."""
     stamp = folder / ".made-from"
     wanted = sha256(b"".join(file.read_bytes() for file in made_from)).hexdigest()
@@ -91,7 +91,6 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _run(command: Sequence[str], cwd: Path = ROOT) -> None:
-    subprocess.run(
-        command, cwd=cwd, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS, env=clean_environ()
-    )
+def run(command: Sequence[str], cwd: Path = ROOT, *, seconds: float = INSTALL_SECONDS) -> None:
+    """Run a command of an installation; raises what ``subprocess.run`` does."""
+    subprocess.run(command, cwd=cwd, check=True, capture_output=True, text=True, timeout=seconds, env=clean_environ())

@@ -54,7 +54,7 @@ fallback = ["local"]
     assert (local.name, local.url, local.concurrency, local.params) == ("local", URL, 256, "strict")
     assert (local.timeout, local.silence, local.first_byte) == (timedelta(seconds=90), timedelta(seconds=20), None)
     assert dict(local.models) == {"claude-*": "qwen3"}
-    assert (hosted.key, hosted.concurrency, hosted.forward_version) == ("sk-secret-12345", None, True)
+    assert (hosted.key, hosted.concurrency, hosted.forward_version) == ("sk-secret-12345", None, None)
     assert "sk-secret" not in repr(settings)
     assert settings.routes == (
         RouteTable(("qwen*", "claude-*"), (("local", 3.0), ("hosted", 1.0))),

@@ -14,8 +14,10 @@ import msgspec
 from batchyard.domain import complaint
 from batchyard.domain.allowance import answered_at, http_date, read_allowance
 from batchyard.domain.complaint import Complaint
+from batchyard.domain.mend import mend, mend_shape, mend_usage
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Outcome, Refused, Unknown
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import ANTHROPIC, Server, server_shown
 
 LONGEST_WAIT = 7 * 86400.0
 """A retry-after beyond a week says that something is broken, not when to come back."""
@@ -64,7 +66,10 @@ class _Usage(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    """What must be there. Members that are not named here are checked as JSON and passed on untouched."""
+    """What must be there. Members that are not named here are checked as JSON and passed on untouched.
+
+    ``stop_sequence`` is looked at only to see whether the reason fits it.
+    """
 
     id: _Name
     type: Literal["message"]
@@ -73,19 +78,22 @@ class _Message(msgspec.Struct):
     content: list[_Block]
     stop_reason: _Name
     usage: _Usage
+    stop_sequence: Any = None
 
 
 _messages = msgspec.json.Decoder(_Message)
 
 
-def judge(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
+def judge(status: int, headers: Mapping[str, str], body: bytes, now: datetime, server: Server = ANTHROPIC) -> Outcome:
     """Return the outcome of a final answer. Header names are in lower case; never raises, whatever the bytes are."""
     if status == 200:
-        return judge_message(body)
+        return judge_message(body, server)
     if status < 400:
         return _neither(status, headers)
     said = complaint.read(body)
     error = complaint.error(status, headers, body, said)
+    if (lie := _lie(server_shown(server, headers), status, said.message)) is not None:
+        return Held(error) if lie is Held else Refused(complaint.of_request(error))
     again = headers.get("x-should-retry", "").strip().lower()
     if _is_our_trouble(status, said) or (status in _NOT_STARTED and again == "false"):
         return Held(error, retry_after(headers, now))
@@ -96,20 +104,40 @@ def judge(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -
     return Failed(error) if again == "true" else Refused(error, is_too_large=status == 413)
 
 
-def judge_message(body: bytes) -> Answered | Unknown:
-    """Return the Message on one line, its bytes otherwise untouched, if the body is a whole one."""
+def judge_message(body: bytes, server: Server = ANTHROPIC) -> Answered | Unknown:
+    """Return the Message on one line if the body is a whole one; what its server is known to get wrong is mended."""
     try:
         message = _messages.decode(body)
         if not body.isascii():
             body.decode()  # msgspec checks the UTF-8 of the members it decodes, not of those it skips
         line = one_line(body)
     except msgspec.ValidationError as wrong:
-        return Unknown(_wrong(body, str(wrong)))
+        mended = mend_shape(body, server)
+        return Unknown(_wrong(body, str(wrong))) if mended is None else judge_message(mended, server)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Unknown(_not_json(body))
     except RecursionError:
         return Unknown(RequestError("api_error", "The upstream's answer is nested too deeply."))
-    return Answered(line, message.usage.given, message.usage.output_tokens)
+    usage, given = message.usage, message.usage.given
+    if server.mends:
+        if server.ends_oddly and message.stop_reason == "stop_sequence" and message.stop_sequence is None:
+            return Unknown(RequestError("api_error", "The upstream ended its answer before it was whole."))
+        line = mend(line, message.id, message.stop_reason, message.stop_sequence, server)
+        cached = given - usage.input_tokens
+        if server.counts_cached_twice and 0 < cached <= usage.input_tokens:
+            line, given = mend_usage(line, usage.input_tokens, cached), usage.input_tokens
+    return Answered(line, given, usage.output_tokens)
+
+
+def _lie(server: Server, status: int, message: str) -> type[Held] | type[Refused] | None:
+    """What a status should have said: a request that can never succeed, or a URL that is wrong for every request."""
+    if status == 404 and server.wrong_path is not None and server.wrong_path.search(message):
+        return Held
+    if status == 501 and server.name != ANTHROPIC.name and message:
+        return Refused  # no server comes to support something while a batch runs
+    if status >= 500 and server.permanent is not None and server.permanent.search(message):
+        return Refused
+    return None
 
 
 def one_line(body: bytes) -> bytes:

@@ -73,6 +73,11 @@ def error(status: int, headers: Mapping[str, str], body: bytes, complaint: Compl
     return RequestError(kind, message, complaint.request_id or _header_id(headers), msgspec.Raw(complaint.details))
 
 
+def of_request(error: RequestError, kind: str = "invalid_request_error") -> RequestError:
+    """Return the error as one of the request, where its status or type said otherwise."""
+    return RequestError(kind, error.message, error.request_id, error.details)
+
+
 def type_of(status: int) -> str:
     """Return the wire's error type for a status: one of the nine."""
     known = _TYPE_OF_STATUS.get(status)

@@ -12,6 +12,7 @@ from batchyard.domain import complaint
 from batchyard.domain.answer import judge_message
 from batchyard.domain.outcome import Outcome, Unknown
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import own_id
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 _STOP_REASONS = {
@@ -169,7 +170,7 @@ def usage_of(usage: Usage, *, batched: bool) -> dict[str, Any]:
 
 def message_id(foreign: str, body: bytes) -> str:
     """Return an id of this API's form that follows from the server's own, or from the answer."""
-    return "msg_" + hashlib.sha256(foreign.encode() or body).hexdigest()[:24]
+    return own_id(foreign.encode() or body)
 
 
 def tool_id(foreign: str | None, place: int, salt: str) -> str:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import AUTO, server_named
 from batchyard.ports import Call, Stream
 from batchyard.upstream.chat_answer import Asked, judge_completion
 from batchyard.upstream.chat_errors import judge_error
@@ -42,6 +43,7 @@ class ChatUpstream:
         api_key: str | None = None,
         limits: CallLimits | None = None,
         *,
+        server: str = AUTO,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -53,6 +55,7 @@ class ChatUpstream:
         self._head = start("POST", parts, f"{path}{COMPLETIONS}", key, bearer=True).encode()
         self._dialect = Dialect(is_openai=(parts.hostname or "").endswith("api.openai.com"))
         self._listing = Listing(self._client, plain_get(parts, f"{path}/models", key), self._judged, now)
+        self._server = server_named(server, parts.hostname or "")
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""
         self._now = now
 
@@ -107,7 +110,7 @@ class ChatUpstream:
         return with_allowance(outcome, answer, self._now()) if isinstance(outcome, Answered) else outcome
 
     def _judged(self, answer: Answer) -> Outcome:
-        return judge_error(answer.status, answer.headers, self._without_key(answer.body), self._now())
+        return judge_error(answer.status, answer.headers, self._without_key(answer.body), self._now(), self._server)
 
     def _without_key(self, body: bytes) -> bytes:
         """A server that repeats what it was sent must not hand our key on to whoever reads the results."""

@@ -13,6 +13,7 @@ from batchyard.domain.answer import judge, retry_after
 from batchyard.domain.complaint import Complaint
 from batchyard.domain.outcome import Held, Outcome, Refused
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import ANTHROPIC, Server
 
 _TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 """OpenAI's code, and llama.cpp's type, which its older versions send with a 500."""
@@ -29,7 +30,9 @@ _NO_MODEL = re.compile(
 )
 
 
-def judge_error(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Outcome:
+def judge_error(
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime, server: Server = ANTHROPIC
+) -> Outcome:
     """Return the outcome of an answer whose status is not 200. Never raises, whatever the bytes are."""
     said = complaint.read(body)
     if status >= 400 and {said.code, said.type} & _ACCOUNT:
@@ -38,7 +41,7 @@ def judge_error(status: int, headers: Mapping[str, str], body: bytes, now: datet
         return Refused(_of_request("invalid_request_error", status, headers, body), is_too_large=status == 413)
     if _names_no_model(status, said):
         return Refused(_of_request("not_found_error", status, headers, body))
-    return judge(status, headers, body, now)
+    return judge(status, headers, body, now, server)
 
 
 def _is_too_long(status: int, said: Complaint) -> bool:
@@ -56,5 +59,4 @@ def _names_no_model(status: int, said: Complaint) -> bool:
 
 
 def _of_request(kind: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    error = complaint.error(status, headers, body, complaint.read(body))
-    return RequestError(kind, error.message, error.request_id, error.details)
+    return complaint.of_request(complaint.error(status, headers, body, complaint.read(body)), kind)

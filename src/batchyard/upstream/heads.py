@@ -4,6 +4,7 @@ A key and a URL come from the operator, a version and betas from clients: none o
 """
 
 import ssl
+from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from batchyard.ports import Call
@@ -15,12 +16,20 @@ MAX_HEADS = 256
 """Request heads kept ready: one for each pair of version and betas."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forwards:
+    """What of a call's own headers goes on to the server."""
+
+    version: bool
+    betas: bool
+
+
 class Heads:
     """The heads of POSTs to one path."""
 
-    def __init__(self, parts: SplitResult, path: str, key: str, *, forward_version: bool) -> None:
+    def __init__(self, parts: SplitResult, path: str, key: str, forwards: Forwards) -> None:
         self._start = start("POST", parts, path, key)
-        self._forward_version = forward_version
+        self._forwards = forwards
         self._ready: dict[tuple[str, tuple[str, ...]], bytes] = {}
 
     def request(self, call: Call) -> bytes:
@@ -30,11 +39,12 @@ class Heads:
 
     def _head(self, call: Call) -> bytes:
         """Return all of the head but the length of the body."""
-        version = call.version if self._forward_version else OLDEST_VERSION
-        if not all(_is_token(value) for value in (version, *call.betas)):
+        version = call.version if self._forwards.version else OLDEST_VERSION
+        betas = call.betas if self._forwards.betas else ()
+        if not all(_is_token(value) for value in (version, *betas)):
             return b""
-        betas = f"anthropic-beta: {','.join(call.betas)}\r\n" if call.betas else ""
-        head = f"{self._start}anthropic-version: {version}\r\n{betas}content-length: ".encode()
+        told = f"anthropic-beta: {','.join(betas)}\r\n" if betas else ""
+        head = f"{self._start}anthropic-version: {version}\r\n{told}content-length: ".encode()
         if len(self._ready) >= MAX_HEADS:
             self._ready.clear()
         self._ready[(call.version, call.betas)] = head

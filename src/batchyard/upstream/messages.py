@@ -11,9 +11,10 @@ from batchyard.domain.answer import judge, judge_message
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import AUTO, server_named
 from batchyard.ports import Call, Stream
 from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
-from batchyard.upstream.heads import Heads, address, api_path, checked_key, checked_url, plain_get
+from batchyard.upstream.heads import Forwards, Heads, address, api_path, checked_key, checked_url, plain_get
 from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing, judge_count
 
@@ -25,6 +26,7 @@ _NO_HEADER = Refused(RequestError("invalid_request_error", "The version or betas
 class MessagesUpstream:
     """Implements ``Upstream``: POST to ``url``/v1/messages; a ``url`` that ends in /v1 or /v1/messages is understood.
 
+    ``server`` is a name in ``domain.servers``: it says what is sent on of a call's headers, unless that is said too.
     Raises ``ValueError``, with a message for the operator, for a URL or a key that cannot be used.
     """
 
@@ -34,7 +36,9 @@ class MessagesUpstream:
         api_key: str | None = None,
         limits: CallLimits | None = None,
         *,
-        forward_version: bool = True,
+        server: str = AUTO,
+        forward_version: bool | None = None,
+        forward_betas: bool | None = None,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -42,8 +46,13 @@ class MessagesUpstream:
         key = checked_key(api_key)
         path = api_path(parts)
         self._client = Http1Client(address(parts, tls), limits or CallLimits())
-        self._calls = Heads(parts, f"{path}/messages", key, forward_version=forward_version)
-        self._counts = Heads(parts, f"{path}/messages/count_tokens", key, forward_version=forward_version)
+        self._server = server_named(server, parts.hostname or "")
+        forwards = Forwards(
+            version=self._server.forwards if forward_version is None else forward_version,
+            betas=self._server.forwards if forward_betas is None else forward_betas,
+        )
+        self._calls = Heads(parts, f"{path}/messages", key, forwards)
+        self._counts = Heads(parts, f"{path}/messages/count_tokens", key, forwards)
         self._listing = Listing(self._client, plain_get(parts, f"{path}/models?limit=1000", key), self._judged, now)
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""
         self._now = now
@@ -57,7 +66,7 @@ class MessagesUpstream:
         if not isinstance(answer, Answer):
             return answer
         if answer.status == 200:
-            outcome = judge_message(answer.body)
+            outcome = judge_message(answer.body, self._server)
             if isinstance(outcome, Answered):
                 return with_allowance(outcome, answer, self._now())
         return self._judged(answer)
@@ -99,4 +108,4 @@ class MessagesUpstream:
     def _judged(self, answer: Answer) -> Outcome:
         """A server that repeats what it was sent must not hand our key on to whoever reads the results."""
         body = answer.body.replace(self._secret, b"[key]") if self._secret else answer.body
-        return judge(answer.status, answer.headers, body, self._now())
+        return judge(answer.status, answer.headers, body, self._now(), self._server)
