@@ -85,6 +85,10 @@ async def cancel(workspace: str, batch: str, now: datetime, store: Store) -> Bat
     return await store.cancel(workspace, batch, now)
 
 
+async def held(owner: str, store: Store) -> Sequence[Lease]:
+    return await store.held(owner)
+
+
 async def first_page(workspace: str, store: Store) -> Page:
     return await store.page(workspace, after=None, before=None, limit=1000)
 
@@ -388,6 +392,8 @@ class StoreMachine(RuleBasedStateMachine):
                 self.check_against_the_past(batch)
         self.both(lambda store: store.backlog(self.now))
         self.both(lambda store: store.dead(self.now))
+        for owner in OWNERS:
+            self.both(partial(held, owner))
         self.both(lambda store: store.blobs())
         for batch in self.both(lambda store: store.ripe()):
             assert self.finals_of(self.real, batch.id) == self.finals_of(self.model, batch.id)

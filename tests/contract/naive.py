@@ -287,6 +287,16 @@ class NaiveStore:
                 ]
         return []
 
+    async def held(self, owner: str) -> Sequence[Lease]:
+        rows = sorted((row for row in self.requests if row.owner == owner), key=lambda row: (row.batch, row.seq))
+        return [
+            Lease(
+                *(row.batch, row.seq, row.attempt, row.params, row.model),
+                *(row.paid, row.failures, row.unknowns, row.deaths),
+            )
+            for row in rows
+        ]
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         if self.beats.pop(owner, None) is None:
             return 0

@@ -201,3 +201,24 @@ def test_what_a_reclaimed_owner_settles_is_stale_until_it_leases_again(yard: Yar
     assert [stale.lease for stale in turn.stale] == [lease]
     assert yard.get(batch).counts == Counts(processing=1)
     assert [ready.pending for ready in yard.backlog()] == [1]
+
+
+def test_an_owner_is_told_what_it_holds(yard: Yard) -> None:
+    batch, other = yard.create(4), yard.create(2)
+    first, second, third = yard.lease(batch, 3)
+    [elsewhere] = yard.lease(other, 1)
+    yard.lease(other, 1, owner="o2")
+    yard.settle(succeeded(second), retried(third, later(500)))
+
+    assert yard.held() == [first, elsewhere]
+
+
+def test_nobody_holds_what_was_reclaimed_and_a_stranger_holds_nothing(yard: Yard) -> None:
+    batch = yard.create(2)
+    yard.lease(batch)
+    yard.reclaim("o1")
+    [again, _] = yard.lease(batch, owner="o2")
+
+    assert yard.held("o1") == []
+    assert yard.held("nobody") == []
+    assert yard.held("o2")[0] == again

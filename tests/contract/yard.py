@@ -91,6 +91,9 @@ class Yard:
     def settle(self, *settlements: Settlement, owner: str = "o1", now: datetime = SOON) -> Turn:
         return self.turn(settlements, [], owner=owner, now=now)
 
+    def held(self, owner: str = "o1") -> list[Lease]:
+        return list(self.run(self.store.held(owner)))
+
     def reclaim(self, owner: str = "o1", now: datetime = SOON) -> int:
         return self.run(self.store.reclaim(owner, now))
 

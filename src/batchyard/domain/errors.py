@@ -68,6 +68,13 @@ class StoreUnavailable(Exception):
     """
 
 
+class CommitUnknown(StoreUnavailable):
+    """The connection broke in a commit, and nobody could tell in time whether it took effect.
+
+    What the call was to name (the body of a batch) must stay. What it leased may be held: ``Work.held`` tells.
+    """
+
+
 class DataRefused(Exception):
     """The data folder or database is not ours to use: held by another server, foreign, newer, not writable.
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement, Trace
 from batchyard.domain.quota import NO_QUOTA, Load, Quota
-from batchyard.domain.request import Drafts, Origin
+from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Result
 from batchyard.ports.carriers import Carriers
 from batchyard.ports.picks import Pick, Ready, Turn
@@ -104,6 +104,12 @@ class Work(Protocol):
 
         ``ripe`` names batches of these settlements whose last open request was settled, or last call in flight while
         closing.
+        """
+
+    async def held(self, owner: str) -> Sequence[Lease]:
+        """Return what is leased to the owner, in the order of batches and requests; nothing for an unknown one.
+
+        For an owner that lost the answer of a turn: what it may have leased there nobody else may take.
         """
 
 

@@ -198,6 +198,9 @@ class MemoryStore:
             self._leased.setdefault(owner, {}).update((row.lease.key, row) for row in rows)
         return [row.lease for row in rows]
 
+    async def held(self, owner: str) -> Sequence[Lease]:
+        return sorted((row.lease for row in self._leased.get(owner, {}).values()), key=lambda lease: lease.key)
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         if self._owners.pop(owner, None) is None:
             return 0

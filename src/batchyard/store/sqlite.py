@@ -141,6 +141,9 @@ class SqliteStore:
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
         return await self._writer.run(lambda connection: sqlite_work.turn(connection, owner, settlements, picks, now))
 
+    async def held(self, owner: str) -> Sequence[Lease]:
+        return await self._readers.run(lambda connection: sqlite_work.held(connection, owner))
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         return await self._writer.run(lambda connection: sqlite_upkeep.reclaim(connection, owner, now))
 

@@ -112,7 +112,18 @@ def lease(
     return [_a_lease(by_num[id_ >> SEQ_BITS], by_id[id_]) for id_ in chosen]
 
 
+def held_of(connection: apsw.Connection, stored: StoredBatch, owner: int) -> Sequence[Lease]:
+    """Return what of the batch is leased to the owner, in the order of the requests."""
+    rows = connection.execute(
+        'select json_group_array(json_array(id, attempt - 1, "offset", length, crc, model, paid, failures, unknowns,'
+        " deaths)) from (select * from requests where id between ? and ? and state = 1 and owner = ? order by id)",
+        (stored.first, stored.last, owner),
+    ).get
+    return [_a_lease(stored, row) for row in _decode_rows(rows)]
+
+
 def _a_lease(stored: StoredBatch, row: _Row) -> Lease:
+    """Return the lease that follows on a row's attempt."""
     id_, attempt, offset, length, crc, model, paid, failures, unknowns, deaths = row
     at = ParamsAt(stored.body, offset, length, crc)
     return Lease(stored.id, id_ & SEQ_MASK, attempt + 1, at, stored.models[model], paid, failures, unknowns, deaths)

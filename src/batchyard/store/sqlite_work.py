@@ -11,11 +11,22 @@ from datetime import datetime
 import apsw
 
 from batchyard.domain.outcome import Settlement
+from batchyard.domain.request import Lease
 from batchyard.ports import Pick, Turn
-from batchyard.store.sqlite_lease import Chosen, lease
-from batchyard.store.sqlite_rows import micros
+from batchyard.store.sqlite_lease import Chosen, held_of, lease
+from batchyard.store.sqlite_rows import batches, micros
 from batchyard.store.sqlite_settle import judge, settle
 from batchyard.store.sqlite_tally import add_streams, look, write
+
+
+def held(connection: apsw.Connection, owner: str) -> Sequence[Lease]:
+    """Return the owner's leases. Looks through every live batch with leases, as a reclaim does."""
+    connection.execute("begin")
+    num = connection.execute("select num from owners where id = ?", (owner,)).get
+    if num is None:
+        return []
+    leasing = batches(connection, "ended_at is null and leased > 0", tail="order by id")
+    return [lease for stored in leasing for lease in held_of(connection, stored, num)]
 
 
 def turn(
@@ -28,8 +39,8 @@ def turn(
     owner_num, tallies = look(connection, owner, tuple(names))
     if picks:
         add_streams(connection, tallies)
-    held, stale = judge(connection, owner_num, settlements, tallies)
-    settle(connection, held)
+    settling, stale = judge(connection, owner_num, settlements, tallies)
+    settle(connection, settling)
     ripe = [tally.stored.id for tally in tallies.values() if tally.settled and tally.ripe]
     chosen = Chosen(connection, tallies, now)
     chosen.take(picks)
@@ -38,6 +49,6 @@ def turn(
             "insert into owners (id, beat) values (?, ?) returning num", (owner, micros(now))
         ).get
     leases = lease(connection, owner_num, chosen.requests, tallies)
-    if held or leases:
+    if settling or leases:
         write(connection, tallies.values())
     return Turn(leases, stale, ripe, chosen.short)

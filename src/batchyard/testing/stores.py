@@ -59,6 +59,9 @@ class StoreAround:
     async def turn(self, owner: str, settlements: Sequence[Settlement], picks: Sequence[Pick], now: datetime) -> Turn:
         return await self._call("turn", lambda: self._inner.turn(owner, settlements, picks, now))
 
+    async def held(self, owner: str) -> Sequence[Lease]:
+        return await self._call("held", lambda: self._inner.held(owner))
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         return await self._call("reclaim", lambda: self._inner.reclaim(owner, now))
 

@@ -1,0 +1,1 @@
+"""Numbered steps of the PostgreSQL schema, forward only. ``store.postgres_migrate`` applies them."""
