@@ -5,6 +5,7 @@ from tests.planted.bug import Bug
 from tests.planted.call_bugs import CALLS
 from tests.planted.chat_bugs import CHAT
 from tests.planted.client_bugs import CLIENT
+from tests.planted.flow_bugs import FLOW
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.safety_bugs import SAFE
@@ -241,7 +242,7 @@ RULES = [
     Bug(
         "an outage is never held",
         "domain/limiter.py",
-        "if self._probing or self._failed_in_a_row >= max(FAILURES_TO_HOLD, self.limit):",
+        "if self._probing or (not is_full and self._failed_in_a_row >= max(FAILURES_TO_HOLD, self.limit)):",
         "if self._probing:",
         f"tests/unit/test_limiter.py {LIFE}",
     ),
@@ -266,6 +267,7 @@ BUGS = [
     *LANES,
     *CHAT,
     *CALLS,
+    *FLOW,
     *RULES,
     *CLIENT,
     *BLOBS,

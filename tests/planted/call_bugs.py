@@ -38,11 +38,11 @@ CALLS = [
         "a call takes a slot that a turn is leasing",
         "dispatch/slots.py",
         """        left = server.ceiling - server.running - server.calls
-        return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+        return min(left, self.limiter.room_for_calls(self.running + self.calls, now)) if left > 0 else 0
 """,
         """        left = server.ceiling - max(0, server.running - 1) - server.calls
         used = max(0, self.running - 1) + self.calls
-        return min(left, self.limiter.room(used, now)) if left > 0 else 0
+        return min(left, self.limiter.room_for_calls(used, now)) if left > 0 else 0
 """,
         SIMULATED,
     ),
@@ -77,7 +77,7 @@ CALLS = [
     Bug(
         "a lane learns nothing from calls",
         "dispatch/interactive.py",
-        "hold = self._slots.limiter.observe(outcome, now)",
+        "hold = self._slots.limiter.observe(outcome, now, others=self._slots.flying - 1)",
         "hold = None",
         SIMULATED,
     ),

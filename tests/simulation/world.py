@@ -16,11 +16,10 @@ from batchyard.domain.batch import Batch, Status
 from batchyard.domain.events import Event
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result, pack
-from batchyard.ports import Blobs, NewBatch, Space, Store
+from batchyard.ports import Blobs, NewBatch, Space, Store, Upstream
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.time import VirtualClock
-from batchyard.testing.upstreams import ScriptedUpstream
 
 
 def result_line(custom_id: str, result: Result) -> bytes:
@@ -32,7 +31,7 @@ def result_line(custom_id: str, result: Result) -> bytes:
 class World:
     """One owner after another over one store, one upstream, one clock."""
 
-    def __init__(self, upstream: ScriptedUpstream, *, limit: int = 4, seed: int = 1, lease: float = 30.0) -> None:
+    def __init__(self, upstream: Upstream, *, limit: int = 4, seed: int = 1, lease: float = 30.0) -> None:
         self.clock = VirtualClock(asyncio.get_running_loop())
         self.random = random.Random(seed)
         self.kept = MemoryStore(lease_seconds=lease, entropy=lambda: self.random.getrandbits(160))
@@ -131,6 +130,18 @@ class World:
         self._tasks[1].cancel()
         await asyncio.gather(self._tasks[1], return_exceptions=True)
 
+    async def asleep(self, seconds: float) -> None:
+        """Let so much time pass, and fail with whatever bug ends the engine meanwhile."""
+        await asyncio.sleep(seconds)
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is being made."""
+        return self.dispatcher is None or self.dispatcher.in_flight == 0
+
     async def ended(self, batch: Batch) -> Batch:
         """Wait until the batch has ended, and return it."""
         while True:
@@ -159,7 +170,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(upstream: ScriptedUpstream, *, limit: int = 4, seed: int = 1) -> AsyncIterator[World]:
+async def world(upstream: Upstream, *, limit: int = 4, seed: int = 1) -> AsyncIterator[World]:
     """A world with a running owner, killed at the end."""
     made = World(upstream, limit=limit, seed=seed)
     await made.start()

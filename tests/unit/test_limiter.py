@@ -1,5 +1,8 @@
 """The limiter: noise costs nothing, overload narrows, silence holds, probes open again."""
 
+import pytest
+
+from batchyard.domain.allowance import Allowance
 from batchyard.domain.limiter import LONGEST_HOLD, Hold, Limiter
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Unknown
 from batchyard.domain.result import RequestError
@@ -87,6 +90,85 @@ def test_the_rest_of_a_burst_does_not_hold_again() -> None:
 def test_paid_failures_hold_a_server_that_does_nothing_else() -> None:
     limiter = Limiter(10)
     assert any(limiter.observe(Failed(ERROR), 0.0) for _ in range(10))
+
+
+def test_a_burst_of_refusals_leaves_what_the_server_took() -> None:
+    limiter = Limiter(64)
+    for others in range(63, 19, -1):  # 64 were sent, 44 come back at once
+        assert limiter.observe(REFUSED, 0.0, others=others) is None
+
+    assert limiter.limit == 20
+
+
+def test_a_wider_cap_is_tried_with_patience_and_given_up_after_two_refusals() -> None:
+    limiter = Limiter(64)
+    for others in range(63, 19, -1):
+        limiter.observe(REFUSED, 0.0, others=others)
+    tried: list[int] = []
+    for answer in range(2_000):
+        limiter.observe(GOOD, 1.0 + answer, position=limiter.limit, others=19)
+        if limiter.limit > 20:
+            tried.append(answer)
+            limiter.observe(REFUSED, 1.0 + answer, others=20)
+            limiter.observe(REFUSED, 1.0 + answer, others=20)
+            assert limiter.limit == 20
+
+    assert 1 < len(tried) <= 10  # twenty refusals in two thousand answers at most
+    assert tried[0] >= 100
+
+
+def test_a_cap_that_is_not_used_is_not_widened() -> None:
+    limiter = Limiter(64)
+    for others in range(63, 19, -1):
+        limiter.observe(REFUSED, 0.0, others=others)
+    for answer in range(2_000):
+        limiter.observe(GOOD, 1.0 + answer, position=3, others=2)
+
+    assert limiter.limit == 20
+
+
+def test_after_an_outage_starts_are_paced_by_the_last_good_rate() -> None:
+    limiter = Limiter(100)
+    for answer in range(400):  # 20 a second
+        limiter.observe(GOOD, answer / 20)
+    hold = [hold for _ in range(200) if (hold := limiter.observe(Failed(ERROR), 20.0))]
+    began = 20.0 + hold[0].seconds
+    limiter.observe(GOOD, began)
+    starts = 0
+    for millisecond in range(1_000):
+        now = began + millisecond / 1_000
+        while limiter.room(0, now):
+            limiter.started()
+            limiter.observe(GOOD, now)  # so quick that only the pace can bound it
+            starts += 1
+
+    assert 20 <= starts <= 2 * 20
+
+
+def test_a_limit_that_the_server_tells_of_is_minded_once_it_is_scarce() -> None:
+    limiter = Limiter(10)
+    plenty, scarce = (Answered(b"{}", allowance=Allowance(left, 60.0)) for left in (500, 3))
+    limiter.observe(plenty, 0.0)
+    assert limiter.room(0, 0.0) == 10
+
+    limiter.observe(scarce, 0.0)
+    assert limiter.room(0, 0.0) == 1
+    limiter.started()
+    assert limiter.room(0, 1.0) == 0
+    assert limiter.opens_at(1.0) == pytest.approx(20.0)
+    assert limiter.room_for_calls(0, 1.0) == 10
+
+    limiter.observe(plenty, 2.0)
+    assert limiter.room(0, 2.0) == 10
+
+
+def test_a_limit_on_tokens_counts_in_calls_of_the_usual_size() -> None:
+    limiter = Limiter(10)
+    limiter.observe(Answered(b"{}", 600, 400, Allowance(tokens_left=100_000, tokens_reset=60.0)), 0.0)
+    assert limiter.room(0, 0.0) == 10
+
+    limiter.observe(Answered(b"{}", 600, 400, Allowance(tokens_left=6_000, tokens_reset=60.0)), 0.0)
+    assert limiter.room(0, 0.0) == 1
 
 
 def test_the_reason_of_a_hold_tells_nothing_of_a_broken_answer() -> None:

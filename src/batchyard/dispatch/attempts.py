@@ -102,7 +102,7 @@ class Attempts:
         if now >= self.alive_until or left <= 0.0:
             # frozen past our lease, or past the deadline: somebody else may own it, and nothing was sent
             return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
-        attempt.sent = True
+        attempt.sent, attempt.position = now, attempt.lane.slots.send()
         call = attempt.lane.asks(Call(params, batch.version, batch.betas), lease.model)
         return await attempt.lane.upstream.attempt(call)
 
@@ -111,10 +111,8 @@ class Attempts:
         self._running.end(attempt)
         now = self._clock.monotonic()
         seconds = now - attempt.started
-        limiter = attempt.lane.slots.limiter
-        hold = limiter.observe(outcome, now) if attempt.sent and not attempt.cut else None
-        if hold is not None:
-            self._emit(LaneHeld(attempt.lane.name, hold.seconds, hold.reason))
+        if attempt.sent is not None:
+            self._learn(attempt, outcome, now, attempt.sent)
         attempt.lane.slots.end()
         self._settled(attempt, settlement, seconds)
         lease, trace = attempt.lease, settlement.trace
@@ -122,3 +120,12 @@ class Attempts:
         self._emit(
             AttemptFinished(lease.batch, lease.seq, lease.attempt, trace.outcome, seconds, *tokens, trace.reason)
         )
+
+    def _learn(self, attempt: Attempt, outcome: Outcome, now: float, sent: float) -> None:
+        slots = attempt.lane.slots
+        slots.land()
+        if attempt.cut:
+            return
+        hold = slots.limiter.observe(outcome, now, seconds=now - sent, position=attempt.position, others=slots.flying)
+        if hold is not None:
+            self._emit(LaneHeld(attempt.lane.name, hold.seconds, hold.reason))

@@ -167,9 +167,9 @@ class Dispatcher:
         now = self._clock.monotonic()
         if not self._may_lease(now):  # a settlement or a heartbeat wakes us; room on the disk is looked for
             return self._pace.refresh
-        resumes_at = self._lanes.resumes_at(now)
+        opens_at = self._lanes.opens_at(now)
         seconds = min(self._queue.seconds_until_due(), self._pace.refresh)
-        return seconds if resumes_at is None else min(seconds, resumes_at - now)
+        return seconds if opens_at is None else min(seconds, max(0.0, opens_at - now))
 
     def _may_lease(self, now: float) -> bool:
         return not self._draining and now < self._attempts.alive_until and self._may_store()

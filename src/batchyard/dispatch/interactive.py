@@ -131,7 +131,7 @@ class Interactive:
 
     def _learn(self, outcome: Outcome, began: float, *, streamed: bool) -> None:
         now = self._clock.monotonic()
-        hold = self._slots.limiter.observe(outcome, now)
+        hold = self._slots.limiter.observe(outcome, now, others=self._slots.flying - 1)
         if hold is not None:
             self._emit(LaneHeld(self._lane, hold.seconds, hold.reason))
             self.admit()

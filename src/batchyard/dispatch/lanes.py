@@ -130,10 +130,10 @@ class Lanes:
             return True
         return self._all_held(ways.targets, now) and self._free(ways.fallback, now) is not None
 
-    def resumes_at(self, now: float) -> float | None:
-        """Return when the first of the lanes that are held opens again."""
-        held = [at for lane in self if (at := lane.slots.limiter.resumes_at(now)) is not None]
-        return min(held, default=None)
+    def opens_at(self, now: float) -> float | None:
+        """Return when the first of the lanes that are held, or start no more for a moment, opens by itself."""
+        shut = [at for lane in self if (at := lane.slots.limiter.opens_at(now)) is not None]
+        return min(shut, default=None)
 
     def for_call(self, model: str) -> Lane:
         """Return the lane of a call that somebody waits for: it may have to wait there."""

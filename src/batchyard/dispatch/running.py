@@ -12,7 +12,8 @@ from batchyard.ports import Ready
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``sent``: the upstream was asked."""
+    """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``sent``: the upstream was asked, at that
+    monotonic time, when so many calls were there, this one included (``position``)."""
 
     lease: Lease
     batch: Ready
@@ -21,7 +22,8 @@ class Attempt:
     started: float
     task: "asyncio.Task[None] | None" = None
     cut: bool = False
-    sent: bool = False
+    sent: float | None = None
+    position: int = 0
 
 
 class Running:

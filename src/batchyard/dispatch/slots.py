@@ -50,6 +50,8 @@ class Slots:
         self.running = 0
         self.settled = 0
         self.calls = 0
+        self.flying = 0
+        """Calls at the server now, of both kinds."""
 
     def room(self, now: float) -> int:
         """Return how many attempts may be picked now."""
@@ -71,7 +73,7 @@ class Slots:
             self._wanted = True
             return 0
         left = server.ceiling - server.running - server.calls
-        return min(left, self.limiter.room(self.running + self.calls, now)) if left > 0 else 0
+        return min(left, self.limiter.room_for_calls(self.running + self.calls, now)) if left > 0 else 0
 
     def takes_canary(self, now: float) -> bool:
         """Whether a canary should go now: the hold is over, and somebody has asked for a slot since. Asks once."""
@@ -84,12 +86,23 @@ class Slots:
         """An attempt takes a slot."""
         self.running += 1
         self.server.running += 1
+        self.limiter.started()
 
     def unpick(self) -> None:
         """What was picked did not begin."""
         self.running -= 1
         self.server.running -= 1
         self.server.admit()
+        self.limiter.started(-1)
+
+    def send(self) -> int:
+        """A call goes out; return the how-manieth it is at the server."""
+        self.flying += 1
+        return self.flying
+
+    def land(self) -> None:
+        """A call that went out is over."""
+        self.flying -= 1
 
     def end(self) -> None:
         """An attempt has ended; what came of it waits for its commit."""
@@ -107,11 +120,13 @@ class Slots:
     def enter(self) -> None:
         """A call takes a slot."""
         self.calls += 1
+        self.flying += 1
         self.server.calls += 1
 
     def leave(self) -> None:
         """A call has ended."""
         self.calls -= 1
+        self.flying -= 1
         self.server.calls -= 1
         self.server.admit()
         self.server.freed()

@@ -1,16 +1,20 @@
 """How many attempts a lane may have in flight: learnt from its outcomes, never above the operator's limit.
 
-Outcomes are judged by the window, so that one unlucky refusal in fifty costs nothing and a burst of them counts once.
-A lane that does nothing but fail is held, then probed by a single attempt, and opens again as probes succeed.
+    operator's limit ── refusals ── queueing ── engine ──> the least of them is the limit
+                                                              └── ramp and pace after an outage
+
+All of the operator's limit is used from the start: nothing is slow that need not be. Refusals beyond noise narrow at
+once, latency after a trial (``limiter_refusals``, ``limiter_queueing``). A lane that does nothing but fail is held,
+then probed by a single attempt, and opens again as answers come, no faster than it was going.
 """
 
 from dataclasses import dataclass
 
+from batchyard.domain.limiter_pace import AT_MOST, AT_ONCE, GoodRate, Left, Pace
+from batchyard.domain.limiter_queueing import Queueing
+from batchyard.domain.limiter_refusals import Refusals
 from batchyard.domain.outcome import Answered, Failed, Held, Hostile, Hung, NotStarted, Outcome, Refused, Unknown
 
-TOLERATED = 0.1
-"""Share of refusals in a window that is noise, not overload: a server may refuse 3 % at any load."""
-SMALLEST_WINDOW = 16
 FIRST_HOLD = 1.0
 LONGEST_HOLD = 30.0
 LONGEST_REASON = 200
@@ -32,13 +36,16 @@ class Limiter:
     def __init__(self, ceiling: int) -> None:
         assert ceiling > 0
         self.ceiling = ceiling
-        self._limit = float(ceiling)
+        self._refusals = Refusals()
+        self._queueing = Queueing()
+        self._good_rate = GoodRate()
+        self._pace = Pace()
+        self._left = Left()
+        self._ramp: float | None = None
         self._probing = False
         self._held_until = 0.0
         self._holds = 0
         self._failed_in_a_row = 0
-        self._seen = 0
-        self._refused = 0
 
     @property
     def is_probing(self) -> bool:
@@ -48,56 +55,106 @@ class Limiter:
     @property
     def limit(self) -> int:
         """Attempts that may be in flight when the lane is not held."""
-        return 1 if self._probing else max(1, min(self.ceiling, int(self._limit)))
+        if self._probing:
+            return 1
+        limit = min(self.ceiling, self._refusals.cap)
+        if self._queueing.cap is not None:
+            limit = min(limit, self._queueing.cap)
+        return limit if self._ramp is None else min(limit, int(self._ramp))
 
     def room(self, in_flight: int, now: float) -> int:
         """Return how many more attempts may start now."""
+        if now < self._held_until:
+            return 0
+        room = max(0, self.limit - in_flight)
+        if room == 0 and self._ramp is None:
+            self._pace.lift()  # it is as wide as it may be: from here on a call starts where one has ended
+        for pace in (self._pace, self._left):
+            paced = pace.room(now)
+            if paced is not None:
+                room = min(room, paced)
+        return room
+
+    def room_for_calls(self, in_flight: int, now: float) -> int:
+        """Return how many more calls that somebody waits for may start now: few, and ahead of any pace."""
         return 0 if now < self._held_until else max(0, self.limit - in_flight)
 
     def resumes_at(self, now: float) -> float | None:
         """Return when a held lane opens, None if it is open."""
         return self._held_until if now < self._held_until else None
 
-    def observe(self, outcome: Outcome, now: float) -> Hold | None:
-        """Learn from an outcome; return the hold that it brings about, if it does."""
+    def opens_at(self, now: float) -> float | None:
+        """Return when time alone lets more attempts start, by the end of a hold or by the pace; None: not time."""
+        if now < self._held_until:
+            return self._held_until
+        return max((at for pace in (self._pace, self._left) if (at := pace.opens_at(now)) is not None), default=None)
+
+    def started(self, attempts: int = 1) -> None:
+        """Attempts take slots; fewer than none: they did not start after all."""
+        self._pace.started(attempts)
+        self._left.started(attempts)
+
+    def observe(
+        self,
+        outcome: Outcome,
+        now: float,
+        *,
+        seconds: float | None = None,
+        position: int | None = None,
+        others: int = 0,
+    ) -> Hold | None:
+        """Learn from an outcome; return the hold that it brings about, if it does.
+
+        ``seconds``: what the call took, where its latency may be learnt from. ``position``: the how-manieth it was in
+        flight when it was sent. ``others``: how many are in flight now.
+        """
         match outcome:
-            case Answered() | Refused():
-                self._well()
+            case Answered(_, given, tokens, allowance):
+                self._left.answered(given + tokens)
+                if allowance is not None:
+                    self._left.told(allowance, self.limit, self._good_rate.value, now)
+                if seconds is not None and position is not None and not self._probing and self._ramp is None:
+                    self._queueing.answered(seconds, tokens, position, self.limit, now)
+                self._well(now, position)
+                return None
+            case Refused():
+                self._well(now, position)
                 return None
             case Held(error, retry_after):
                 return self._hold(now, retry_after, error.message)
-            case NotStarted(error, retry_after):
-                return self._badly(now, retry_after, error.message, refused=True)
+            case NotStarted(error, retry_after, allowance):
+                if allowance is not None:
+                    self._left.told(allowance, self.limit, self._good_rate.value, now)
+                if not self._probing:
+                    self._refusals.refused(self.limit, others)
+                return self._badly(now, retry_after, error.message, is_full=self._refusals.cap > 1)
             case Failed(error) | Unknown(error) | Hung(error) | Hostile(error):
                 # the type alone: an excerpt of a broken answer may hold a prompt, and this goes to the log
-                return self._badly(now, None, f"{type(outcome).__name__.lower()}: {error.type}", refused=False)
+                reason = f"{type(outcome).__name__.lower()}: {error.type}"
+                return self._badly(now, None, reason, is_full=False)
 
-    def _well(self) -> None:
+    def _well(self, now: float, position: int | None) -> None:
         if self._probing:
             self._probing = False
-            self._limit = 2.0
+            self._ramp = 2.0
+            if (rate := self._good_rate.value) is not None:
+                self._pace.limit(rate * AT_MOST, rate * AT_ONCE, now)
+        elif self._ramp is not None:
+            self._ramp += 1.0  # one for each answer: twice as many each round
+            if self._ramp >= min(self.ceiling, self._refusals.cap, self._queueing.cap or self.ceiling):
+                self._ramp = None
         self._failed_in_a_row = 0
         self._holds = 0
-        self._count(refused=False)
+        if self._good_rate.answered(now) and (rate := self._good_rate.value) is not None:
+            self._pace.raise_to(rate * AT_MOST, rate * AT_ONCE)
+        self._refusals.accepted(self.ceiling, full=position is None or position * 4 >= self._refusals.cap * 3)
 
-    def _badly(self, now: float, retry_after: float | None, reason: str, *, refused: bool) -> Hold | None:
+    def _badly(self, now: float, retry_after: float | None, reason: str, *, is_full: bool) -> Hold | None:
+        """``is_full``: it refuses, and there is still a slot to give up: that is a limit, not an end."""
         self._failed_in_a_row += 1
-        if self._probing or self._failed_in_a_row >= max(FAILURES_TO_HOLD, self.limit):
+        if self._probing or (not is_full and self._failed_in_a_row >= max(FAILURES_TO_HOLD, self.limit)):
             return self._hold(now, retry_after, reason)
-        self._count(refused=refused)
         return None
-
-    def _count(self, *, refused: bool) -> None:
-        self._seen += 1
-        self._refused += refused
-        if self._seen < max(SMALLEST_WINDOW, self.limit):
-            return
-        share = self._refused / self._seen
-        if share > TOLERATED:
-            self._limit = max(1.0, self._limit * (1.0 - share))
-        elif self._limit < self.ceiling:
-            self._limit = min(float(self.ceiling), self._limit * 1.5 + 1)
-        self._seen = self._refused = 0
 
     def _hold(self, now: float, retry_after: float | None, reason: str) -> Hold | None:
         if now < self._held_until:  # the rest of the same burst
@@ -108,5 +165,9 @@ class Limiter:
         self._holds += 1
         self._held_until = now + seconds
         self._probing = True
-        self._failed_in_a_row = self._seen = self._refused = 0
+        self._failed_in_a_row = 0
+        self._ramp = None
+        self._refusals.forget_the_burst()
+        self._queueing.forget(now)
+        self._good_rate.interrupt(now)
         return Hold(seconds, reason[:LONGEST_REASON])

@@ -1,0 +1,80 @@
+"""Bugs planted in how lanes learn what their server takes."""
+
+from tests.planted.bug import Bug
+
+UNIT = "tests/unit/test_limiter.py"
+SIMULATED = "tests/simulation/test_flow.py"
+
+FLOW = [
+    Bug(
+        "a refusal is never noise",
+        "domain/limiter_refusals.py",
+        "BEYOND_NOISE = 3.0\n",
+        "BEYOND_NOISE = 0.5\n",
+        f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "a burst of refusals takes away what the server had taken",
+        "domain/limiter_refusals.py",
+        "max(others, limit - too_many)",
+        "limit // 2",
+        f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "a wider cap is tried all the time",
+        "domain/limiter_refusals.py",
+        "self._quiet, self._step, self._wait, self._on_trial = 0, 1, self._patience, False",
+        "self._quiet, self._step, self._wait, self._on_trial = 0, 1, SMALLEST_WINDOW, False",
+        f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "a lane that is full counts as down",
+        "domain/limiter.py",
+        "is_full=self._refusals.cap > 1)",
+        "is_full=False)",
+        f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "a server that queues is not found out",
+        "domain/limiter_queueing.py",
+        "        return max(1, min(calls - 1,",
+        "        return None and max(1, min(calls - 1,",
+        f"{SIMULATED} -k queues",
+    ),
+    Bug(
+        "a suspicion needs no trial",
+        "domain/limiter_queueing.py",
+        "    def _judge_fewer(self, trial: _Trial, limit: int, now: float, *, queued: bool) -> None:\n",
+        "    def _judge_fewer(self, trial: _Trial, limit: int, now: float, *, queued: bool) -> None:\n"
+        "        queued = True\n",
+        f"{SIMULATED} -k slows",
+    ),
+    Bug(
+        "answers are compared whatever their length",
+        "domain/limiter_queueing.py",
+        "length = tokens.bit_length()",
+        "length = 0 * tokens",
+        "tests/unit/test_limiter_queueing.py",
+    ),
+    Bug(
+        "an outage is followed by everything at once",
+        "domain/limiter.py",
+        "                self._pace.limit(rate * AT_MOST, rate * AT_ONCE, now)\n",
+        "                pass\n",
+        f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "an outage counts as overload",
+        "domain/limiter.py",
+        "        self._refusals.forget_the_burst()\n",
+        "",
+        f"{SIMULATED} -k outage",
+    ),
+    Bug(
+        "what a server says is left goes unheard",
+        "domain/limiter_pace.py",
+        "            if left is not None and left < enough:\n",
+        "            if left is not None and left < 0:\n",
+        f"{UNIT} {SIMULATED}",
+    ),
+]
