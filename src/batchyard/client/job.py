@@ -8,23 +8,26 @@ Batches are the server's: whatever stops this process, they go on, and the journ
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from batchyard.client.answers import COLUMNS
 from batchyard.client.api import Api
 from batchyard.client.arrange import OtherResults, arrange
 from batchyard.client.creates import SETTLE_SECONDS, Creator
 from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain, Tell
 from batchyard.client.fetch import resume
 from batchyard.client.follow import Sleep, pause_after
+from batchyard.client.intakes import Intake, named, taken
 from batchyard.client.journal import Journal, PartState
 from batchyard.client.limits import Limits
-from batchyard.client.output import Output, check_output
+from batchyard.client.making import Making
+from batchyard.client.output import LINES, Output, check_output, shape_of
 from batchyard.client.patience import Patience
 from batchyard.client.replies import Counts, MessageBatch
 from batchyard.client.rounds import Rounds
-from batchyard.client.source import Plan, check, custom_ids, opened
+from batchyard.client.source import custom_ids
 from batchyard.client.tally import Tally
 from batchyard.client.workplace import Workplace, beside
 
@@ -44,23 +47,32 @@ class Job:
     """How often what did not succeed, and may the next time, is put into batches again."""
     errors: Path | None = None
     """Where requests that did not succeed are written, with their results, ready to be an input again."""
+    making: Making = field(default_factory=Making)
+    form: str | None = None
+    """What the input is, where its name and its beginning do not tell."""
+    output_format: str | None = None
+    extract: str | None = None
+    """Which part of an answer is joined to its row: ``text``, ``json`` or ``tool``."""
     settle_seconds: float = SETTLE_SECONDS
 
     @property
     def name(self) -> str:
-        return "standard input" if self.input == "-" else self.input
+        return named(self.input)
 
 
 @contextmanager
 def prepared(job: Job, base_url: str) -> Iterator["Run"]:
     """Check everything that can be checked before anything is sent: ``WrongUse`` says what is wrong."""
     check_output(job.input, job.output, job.errors, force=job.force)
-    with opened(job.input) as source:
-        plan = check(source, job.name, job.limits)
+    folder = None if job.output is None else job.output.parent
+    shape = shape_of(job.output, job.output_format, job.extract, has_rows=job.making.template is not None)
+    making = replace(job.making, taken=frozenset() if shape.kind == LINES else frozenset(COLUMNS))
+    with taken(job.input, making=making, limits=job.limits, form=job.form, folder=folder) as intake:
         path = None if job.output is None else beside(job.output, ".batchyard")
-        journal = Journal.begin(path, plan, name=job.name, base_url=base_url)
+        journal = Journal.begin(path, intake.plan, name=job.name, base_url=base_url)
         workplace = Workplace(job.output)
-        run = Run(job, plan, source, journal, workplace)
+        output = Output(job.output, job.errors, workplace, force=job.force, shape=shape, intake=intake)
+        run = Run(job, intake, journal, workplace, output)
         try:
             run.output.check(journal)
             yield run
@@ -76,13 +88,13 @@ def prepared(job: Job, base_url: str) -> Iterator["Run"]:
 class Run:
     """A job whose input is right, begun or begun again."""
 
-    def __init__(self, job: Job, plan: Plan, source: BinaryIO, journal: Journal, workplace: Workplace) -> None:
+    def __init__(self, job: Job, intake: Intake, journal: Journal, workplace: Workplace, output: Output) -> None:
         self.journal = journal
-        self.output = Output(job.output, job.errors, workplace, force=job.force)
+        self.output = output
         self._job = job
-        self._plan = plan
+        self.plan = intake.plan
         self._workplace = workplace
-        self._rounds = Rounds(source, journal, workplace, job.limits)
+        self._rounds = Rounds(intake.lines, journal, workplace, job.limits)
         self._latest: dict[str, MessageBatch] = {}
 
     def close(self) -> None:
@@ -113,7 +125,7 @@ class Run:
             again = [state.part.requests for _, state in self._this_round()]
             tell(SentAgain(sum(again), len(again)))
             await self._create_all(creator, tell)
-        tell(Collecting(self._plan.requests))
+        tell(Collecting(self.plan.requests))
         tally = self.output.write(self._rounds.final(), self.journal, out)
         self._discard()
         return tally
@@ -121,7 +133,7 @@ class Run:
     async def begin(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> Creator:
         """See to it that every part of this round has its batch."""
         parts = self._this_round()
-        tell(Checked(self._plan.requests, len(parts), sum(state.batch_id is not None for _, state in parts)))
+        tell(Checked(self.plan.requests, len(parts), sum(state.batch_id is not None for _, state in parts)))
         seconds = 0.0
         if any(state.batch_id is None for _, state in parts):
             await api.page(limit=1)  # a wrong key or address is found out before 256 MB are on their way

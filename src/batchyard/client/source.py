@@ -6,13 +6,8 @@ so that memory holds 16 bytes of each request at most, and never params.
 
 import hashlib
 import heapq
-import shutil
-import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from batchyard.client.errors import BadInput, WrongUse
@@ -40,22 +35,6 @@ class Plan:
 
 class InputChanged(WrongUse):
     """The input is not what it was when it was checked; the create that noticed it made no batch."""
-
-
-@contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
-    """Open the input so that it can be read twice: ``-`` and pipes are copied to a temporary file first."""
-    with ExitStack() as files:
-        try:
-            source = sys.stdin.buffer if path == "-" else files.enter_context(Path(path).open("rb"))
-            if path == "-" or not source.seekable():
-                copy = files.enter_context(tempfile.TemporaryFile())
-                shutil.copyfileobj(source, copy)
-                copy.seek(0)
-                source = copy
-        except OSError as problem:
-            raise WrongUse(f"{path}: cannot be read: {problem.strerror}") from None
-        yield source
 
 
 def check(source: BinaryIO, name: str, limits: Limits) -> Plan:

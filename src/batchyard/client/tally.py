@@ -18,12 +18,14 @@ class Tokens(msgspec.Struct):
     output: int = 0
     cache_write: int = 0
     cache_read: int = 0
+    requests: int = 0
 
     @property
     def total_input(self) -> int:
         return self.input + self.cache_write + self.cache_read
 
     def add(self, usage: Usage) -> None:
+        self.requests += 1
         self.input += usage.input_tokens
         self.output += usage.output_tokens
         self.cache_write += usage.cache_creation_input_tokens or 0
