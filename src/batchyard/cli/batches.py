@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from batchyard.cli.bundles import Made, Server, taking
+from batchyard.cli.live import Live
 from batchyard.cli.loop import complete
 from batchyard.cli.options import (
     DEFAULT_URL,
@@ -19,7 +21,7 @@ from batchyard.cli.options import (
     path_or_stdout,
     server,
 )
-from batchyard.cli.screen import Live, counted, put, say, table
+from batchyard.cli.screen import counted, put, say, table
 
 if TYPE_CHECKING:
     from batchyard.client.api import Api
@@ -28,12 +30,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def create(
-    input: Input,  # noqa: A002 - the word users know
-    base_url: BaseUrl = DEFAULT_URL,
-    api_key: ApiKey = None,
-    json: AsJson = False,
-) -> int:
+@taking(server=Server, made=Made)
+def create(input: Input, server: Server, made: Made, json: AsJson = False) -> int:  # noqa: A002 - the word users know
     """Create one batch from INPUT and print its id.
 
     \b
@@ -43,18 +41,19 @@ def create(
     import uuid
 
     from batchyard.client.errors import WrongUse
+    from batchyard.client.intakes import taken
     from batchyard.client.limits import Limits
-    from batchyard.client.source import PartBody, check, opened
+    from batchyard.client.source import PartBody
 
-    url, key = server(base_url, api_key)
-    with opened(input) as source:
-        plan = check(source, "standard input" if input == "-" else input, Limits())
-        if len(plan.parts) > 1:
-            raise WrongUse(f"{input} is too large for one batch: `batchyard run` splits it over {len(plan.parts)}")
-        body = PartBody(source, plan.parts[0])
+    url, key = server.address
+    with taken(input, making=made.making(input), limits=Limits(), form=made.format) as intake:
+        parts = intake.plan.parts
+        if len(parts) > 1:
+            raise WrongUse(f"{input} is too large for one batch: `batchyard run` splits it over {len(parts)}")
+        body = PartBody(intake.lines, parts[0])
         batch = _call(url, key, lambda api: api.create(body, idempotency_key=f"batchyard-create-{uuid.uuid4().hex}"))
     put(batch.raw if json else batch.id.encode())
-    say(f"created, with {plan.requests:,} requests")
+    say(f"created, with {intake.plan.requests:,} requests")
     return 0
 
 

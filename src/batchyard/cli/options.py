@@ -28,20 +28,14 @@ ApiKey = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch, such as msgbatch_01….")]
 Input = Annotated[
-    str, typer.Argument(metavar="INPUT", help='JSONL, one {"custom_id": …, "params": {…}} a line; - is standard input.')
+    str,
+    typer.Argument(metavar="INPUT", help="Requests or rows, in any form of docs/cli.md; - is standard input."),
 ]
 Output = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="OUTPUT", help="File for the results; standard output without it."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite OUTPUT if it exists.")]
-MostRequests = Annotated[
-    int,
-    typer.Option("--batch-requests", metavar="N", min=1, help="Most requests in a batch, where a server takes fewer."),
-]
-MostBytes = Annotated[
-    int, typer.Option("--batch-bytes", metavar="N", min=100, help="Most bytes in a batch, where a server takes fewer.")
-]
 
 
 def server(base_url: str, api_key: str | None) -> tuple[str, str]:

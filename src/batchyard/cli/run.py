@@ -1,39 +1,76 @@
-"""`batchyard run`: a file of requests in, a file of results out."""
+"""`batchyard run`: a file of requests or rows in, a file of results out."""
 
 import sys
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from batchyard.cli.bundles import Made, Server, Split, taking
+from batchyard.cli.live import Live, sum_up
 from batchyard.cli.loop import Stopped, complete
-from batchyard.cli.options import (
-    DEFAULT_URL,
-    ApiKey,
-    BaseUrl,
-    Force,
-    Input,
-    MostBytes,
-    MostRequests,
-    Output,
-    path_or_stdout,
-    server,
-)
-from batchyard.cli.screen import Live, say, sum_up
+from batchyard.cli.options import AsJson, Force, Input, Output, path_or_stdout
+from batchyard.cli.screen import put, say
 
 if TYPE_CHECKING:
-    from batchyard.client.job import Run
+    from batchyard.client.job import Job, Run
+    from batchyard.client.prices import Prices
     from batchyard.client.tally import Tally
 
 
+@dataclass(frozen=True)
+class Shaped:
+    """What the output looks like."""
+
+    output_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FORMAT",
+            help="lines: results as the server gives them; csv, tsv, jsonl, parquet: rows with their answers. "
+            "Without it OUTPUT's name tells, and whether INPUT is a table.",
+            show_default=False,
+        ),
+    ] = None
+    extract: Annotated[
+        str | None, typer.Option(metavar="WHAT", help="Make rows with this of each answer: text, json or tool.")
+    ] = None
+    errors: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where requests that did not succeed go, as an INPUT for another run. [default: OUTPUT with .errors]",
+            show_default=False,
+        ),
+    ] = None
+    force: Force = False
+
+
+@dataclass(frozen=True)
+class Going:
+    """How the job goes on."""
+
+    retries: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=10, help="How often what may succeed the next time is sent again."),
+    ] = 2
+    detach: Annotated[bool, typer.Option("--detach", help="Create the batches, and leave.")] = False
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and send nothing.")] = False
+
+
+@taking(server=Server, made=Made, split=Split, shaped=Shaped, going=Going)
 def run(
     input: Input,  # noqa: A002 - the word users know
+    server: Server,
+    made: Made,
+    split: Split,
+    shaped: Shaped,
+    going: Going,
     output: Output = None,
-    force: Force = False,
-    base_url: BaseUrl = DEFAULT_URL,
-    api_key: ApiKey = None,
-    batch_requests: MostRequests = 100_000,
-    batch_bytes: MostBytes = 268_435_456,
+    json: AsJson = False,
 ) -> int:
-    """Run a whole job: check, create, follow, and write the results in the order of INPUT.
+    """Run a whole job: check, create, follow, send again what may succeed, and write results in the order of INPUT.
 
     INPUT is split over as many batches as the limits need. With -o a state file beside OUTPUT remembers them:
     the same command, started again, goes on where it stopped. Without -o nothing is remembered.
@@ -41,34 +78,103 @@ def run(
     \b
     Example:
       $ batchyard run requests.jsonl -o results.jsonl
+      $ batchyard run reviews.csv --template 'Classify: {review}' --model claude-haiku-4-5 --max-tokens 5 -o labels.csv
     """
     from batchyard.client.errors import ServerError
-    from batchyard.client.job import Job, prepared
-    from batchyard.client.limits import Limits
+    from batchyard.client.job import prepared
+    from batchyard.client.prices import Prices
 
-    url, key = server(base_url, api_key)
-    job = Job(input, path_or_stdout(output), force, Limits(batch_requests, batch_bytes))
-    began = time.monotonic()
+    url, key = server.address
+    job = _job(input, path_or_stdout(output), made, split, shaped, going)
+    if job.output is None and (json or going.detach):
+        raise _needs_output("--json" if json else "--detach")
+    began, prices = time.monotonic(), Prices()
     with prepared(job, url) as work:
+        if going.dry_run:
+            return _say_plan(work, json=json)
         if job.output is None:
             say("without -o no state is kept: if this stops, its results are fetched with `batchyard results`")
         try:
-            tally = complete(_go(work, url, key))
+            tally = complete(_go(work, url, key, prices, detach=going.detach))
         except (ServerError, KeyboardInterrupt, Stopped, OSError):
             _say_how_to_go_on(work)
             raise
-    say(sum_up(tally, time.monotonic() - began))
+    return 0 if tally is None else _end(job, tally, prices, time.monotonic() - began, json=json)
+
+
+def _job(source: str, output: Path | None, made: Made, split: Split, shaped: Shaped, going: Going) -> "Job":
+    from batchyard.client.answers import EXTRACTS
+    from batchyard.client.errors import WrongUse
+    from batchyard.client.job import Job
+    from batchyard.client.output import OUTPUT_FORMATS
+
+    if shaped.extract is not None and shaped.extract not in EXTRACTS:
+        raise WrongUse(f"--extract {shaped.extract!r} is none of {', '.join(EXTRACTS)}")
+    if shaped.output_format is not None and shaped.output_format not in OUTPUT_FORMATS:
+        raise WrongUse(f"--output-format {shaped.output_format!r} is none of {', '.join(OUTPUT_FORMATS)}")
+    return Job(
+        source,
+        output,
+        shaped.force,
+        split.limits,
+        retries=going.retries,
+        errors=shaped.errors or (output and output.with_name(f"{output.stem}.errors.jsonl")),
+        making=made.making(source),
+        form=made.format,
+        output_format=shaped.output_format,
+        extract=shaped.extract,
+    )
+
+
+async def _go(work: "Run", url: str, key: str, prices: "Prices", *, detach: bool) -> "Tally | None":
+    from batchyard.client.api import Api
+
+    with Live(prices) as live:
+        async with Api(url, key, on_repeat=live.repeat) as api:
+            if not detach:
+                return await work.go(api, live.hear, sys.stdout.buffer)
+            await work.begin(api, live.hear)
+    say("left to the server: the same command without --detach waits for it and writes the results")
+    return None
+
+
+def _end(job: "Job", tally: "Tally", prices: "Prices", seconds: float, *, json: bool) -> int:
+    say(sum_up(tally, prices, seconds))
     if job.output is not None:
         say(f"results are in {job.output}")
+    if job.errors is not None and not tally.all_succeeded:
+        say(f"what did not succeed is in {job.errors}: an input for another run, once the cause is gone")
+    if json:
+        put(_summary(tally, prices))
     return 0 if tally.all_succeeded else 1
 
 
-async def _go(work: "Run", url: str, key: str) -> "Tally":
-    from batchyard.client.api import Api
+def _summary(tally: "Tally", prices: "Prices") -> bytes:
+    import msgspec
 
-    with Live() as live:
-        async with Api(url, key, on_repeat=live.repeat) as api:
-            return await work.go(api, live.hear, sys.stdout.buffer)
+    cost = prices.cost(tally.models)
+    known = float(cost.batch) if cost.is_known else None
+    return msgspec.json.encode({"requests": tally.requests, **msgspec.to_builtins(tally), "cost_usd": known})
+
+
+def _say_plan(work: "Run", *, json: bool) -> int:
+    import msgspec
+
+    parts = work.plan.parts
+    if json:
+        sizes = [{"requests": part.requests, "bytes": part.body_bytes} for part in parts]
+        put(msgspec.json.encode({"requests": work.plan.requests, "batches": sizes}))
+    noun = "batch" if len(parts) == 1 else "batches"
+    size = sum(part.body_bytes for part in parts)
+    say(f"{work.plan.requests:,} requests in {len(parts)} {noun}, {size:,} bytes: all right. Nothing was sent")
+    return 0
+
+
+def _needs_output(option: str) -> Exception:
+    from batchyard.client.errors import WrongUse
+
+    reason = "standard output is taken by the results" if option == "--json" else "the job is kept beside it"
+    return WrongUse(f"{option} needs -o OUTPUT: {reason}")
 
 
 def _say_how_to_go_on(work: "Run") -> None:
