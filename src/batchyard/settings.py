@@ -74,6 +74,10 @@ class Settings:
     retry_defence: bool = setting(SWITCH, "true", "Answer a repeated create with the batch it made at first.")
     trusted_proxies: tuple[str, ...] = setting(NETWORKS, "127.0.0.1,::1", "Whose X-Forwarded headers are believed.")
     allowed_hosts: tuple[str, ...] = setting(HOSTS, "", "Host names to answer to, besides those known anyway.")
+    max_connections_per_address: int = setting(
+        whole(1, 1_000_000), "1000", "Most connections from one address; this machine and trusted proxies: any."
+    )
+    max_calls_per_key: int = setting(whole(1, 1_000_000), "1000", "Most calls of one key at a time.")
     simulator_latency: timedelta = setting(duration("0s", "1h"), "50ms", "Time the simulator takes for an answer.")
     simulator_jitter: float = setting(SHARE, "0", "Share of it by which it varies, request by request.")
     simulator_tokens_per_second: float = setting(RATE, "0", "Tokens a second the simulator writes; 0: all at once.")

@@ -182,7 +182,7 @@ CALLS = [
     Bug(
         "a call's body has no limit while it is read",
         "web/bodies.py",
-        "        if size > self._max_bytes:\n            raise _too_large(self._max_bytes)\n",
+        "                if len(body) > self._max_bytes:\n                    raise _too_large(self._max_bytes)\n",
         "",
         WIRE,
     ),

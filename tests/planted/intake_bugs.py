@@ -113,7 +113,7 @@ INTAKE = [
     Bug(
         "there may be any number of requests one by one",
         "intake/body.py",
-        "                raise self._too_many()",
+        "                raise requests.too_many(self._limits.max_requests)",
         "                pass",
         TESTS,
     ),

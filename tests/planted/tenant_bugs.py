@@ -3,6 +3,7 @@
 from tests.planted.bug import Bug
 
 TENANTS = "tests/wire/test_tenants.py"
+CROWD = "tests/wire/test_crowd.py"
 KEYS = "tests/wire/test_keys.py"
 SHARES = "tests/simulation/test_shares.py"
 LIMITS = "tests/wire/test_limits.py"
@@ -177,5 +178,54 @@ TENANT = [
         "level = min(waited or times.values(), default=0.0)",
         "level = max(times.values(), default=0.0) + 100",
         SHARES,
+    ),
+    Bug(
+        "a connection that closed counts for ever",
+        "web/protocol.py",
+        "            self._crowd.leave(self._place)\n",
+        "            pass\n",
+        CROWD,
+    ),
+    Bug(
+        "connections are not counted by address",
+        "web/crowd.py",
+        "if place and self._open[place] >= self._most:",
+        "if False:",
+        CROWD,
+    ),
+    Bug(
+        "an IPv6 client has as many addresses as it likes",
+        "web/crowd.py",
+        "str(ip_network((ip, 64), strict=False))",
+        "str(ip_network((ip, 128), strict=False))",
+        CROWD,
+    ),
+    Bug(
+        "a call that ended counts for ever",
+        "web/api.py",
+        "        finally:\n            self.limits.leave(call)\n",
+        "        finally:\n            pass\n",
+        CROWD,
+    ),
+    Bug(
+        "creates do not count what they hold",
+        "web/creates.py",
+        "                part.hold(intake.held_bytes)\n",
+        "",
+        CROWD,
+    ),
+    Bug(
+        "what a call held is never given back",
+        "web/bodies.py",
+        "            self._held -= part.held",
+        "            pass",
+        CROWD,
+    ),
+    Bug(
+        "a large request is judged without its end",
+        "intake/body.py",
+        "            self._judging, self._judged_bytes = None, 0\n            self._add(judged)\n",
+        "            self._judging, self._judged_bytes = None, 0\n",
+        "tests/unit/test_intake.py",
     ),
 ]

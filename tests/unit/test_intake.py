@@ -8,6 +8,7 @@ import pytest
 
 from batchyard.domain.errors import BatchyardError, InvalidRequest, TooLarge
 from batchyard.intake.body import Intake, Limits
+from batchyard.intake.requests import LARGE_BYTES
 
 GOOD = b'{"custom_id":"a","params":{}}'
 
@@ -391,3 +392,33 @@ def test_bad_utf_8_is_named_with_its_place_however_far_in(at: int) -> None:
 
     first = len(place[: next(i for i, char in enumerate(place) if char >= "\udc80")].encode())
     assert caught.value.message.endswith(f"at byte {body.index(wrong) + first}")
+
+
+def test_a_large_request_is_judged_in_steps_and_comes_to_the_same() -> None:
+    large = b'{"custom_id":"a","params":{"model":"m","pad":"' + b"x" * LARGE_BYTES + b'"}}'
+    body = b'{"requests":[' + large + b',{"custom_id":"b","params":{}},' + large.replace(b'"a"', b'"c"') + b"]}"
+    at_once, in_steps = Intake(Limits()), Intake(Limits())
+    whole = b"".join([*at_once.feed(body), *at_once.finish()])
+
+    pieces: list[bytes] = []
+    steps = 0
+    for start in range(0, len(body), 256 * 1024):
+        pieces += in_steps.feed(body[start : start + 256 * 1024])
+        while in_steps.is_behind:
+            pieces += in_steps.feed(b"")
+            steps += 1
+    pieces += in_steps.finish()
+
+    assert steps >= 4
+    assert b"".join(pieces) == whole
+    assert list(in_steps.drafts.rows()) == list(at_once.drafts.rows())
+    assert in_steps.body_sha256 == at_once.body_sha256
+
+
+def test_a_large_request_with_an_id_that_is_there_is_refused() -> None:
+    large = b'{"custom_id":"a","params":{"pad":"' + b"x" * LARGE_BYTES + b'"}}'
+    intake = Intake(Limits())
+    intake.feed(b'{"requests":[{"custom_id":"a","params":{}},' + large + b"]}")
+
+    with pytest.raises(InvalidRequest, match="Duplicate custom_id found: a"):
+        intake.finish()

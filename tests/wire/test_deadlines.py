@@ -8,6 +8,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from batchyard.testing.time import run_virtual
+from batchyard.web.crowd import Crowd
 from batchyard.web.protocol import KNOWN_CALLER, Connection, Deadlines
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
@@ -100,7 +101,7 @@ class Line:
         config.load()
         self.loop = asyncio.get_running_loop()
         self.pipe = Pipe()
-        self.connection = Connection(config, ServerState(), Deadlines(), lambda: None, self.loop)
+        self.connection = Connection(config, ServerState(), Deadlines(), lambda: None, self.loop, crowd=Crowd())
         self.connection.connection_made(self.pipe)
 
     async def overdue_after(self, seconds: float) -> bool:

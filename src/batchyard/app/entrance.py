@@ -49,6 +49,7 @@ def web_settings(settings: Settings) -> WebSettings:
         max_requests=settings.max_requests,
         max_body_bytes=settings.max_body_bytes,
         retry_defence=settings.retry_defence,
+        max_calls_per_key=settings.max_calls_per_key,
         allowances=allowances(settings),
     )
 

@@ -28,6 +28,7 @@ from batchyard.ports import Keys, Store
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
+from batchyard.web.crowd import Crowd
 from batchyard.web.fixtures import Fixtures
 from batchyard.web.keys import KeyBook
 from batchyard.web.routes import nothing_over
@@ -89,7 +90,8 @@ class App:
         )
         metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
-        self._server = Server(self._api(entrance.keys(settings, self._book), metrics))
+        crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
+        self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
 
     def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
         return build_api(

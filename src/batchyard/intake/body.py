@@ -28,8 +28,6 @@ MOST_INDENT = 512
 _BLANK = re.compile(rb"[ \t\n\r]*+")
 _KEYS = (b'"custom_id"', b'"params"')
 _BORDER = re.compile(rb"\}[ \t\n\r]*+(,)[ \t\n\r]*+\{[ \t\n\r]*+\Z")
-_NO_OBJECT = "The request body should be a JSON object: Input should be a valid dictionary"
-_NO_LIST = "requests: Input should be a valid list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,7 @@ class Limits:
 class Intake:
     """``feed`` the chunks, then ``finish``. Both give bytes to append to the body blob, and raise what is wrong.
 
-    After an error the same error comes again. ``drafts`` and ``body_sha256`` are right once ``finish`` has returned.
-    """
+    After an error the same error comes again. ``drafts`` and ``body_sha256`` are right once ``finish`` has returned."""
 
     def __init__(self, limits: Limits, *, window_bytes: int = WINDOW_BYTES) -> None:
         self.drafts = Drafts()
@@ -63,13 +60,18 @@ class Intake:
         self._unknown_key: str | None = None
         self._has_requests = False
         self._wrong: InvalidRequest | None = None
+        self._judging: Iterator[Judged | None] | None = None
+        self._judged_bytes = 0
         self._custom_ids: set[str] = set()
         self._offset = 0
         self._pieces: list[bytes] = []
         self._refusal: BatchyardError | None = None
 
     def feed(self, chunk: bytes) -> Sequence[bytes]:
-        """Take the next bytes of the body. Raises ``InvalidRequest`` or ``TooLarge``."""
+        """Take the next bytes of the body. Raises ``InvalidRequest`` or ``TooLarge``.
+
+        A large request is judged in steps, one a call: while ``is_behind``, let the loop go on, and feed it nothing.
+        """
         self._size += len(chunk)
         self._digest.update(chunk)
         return self._read(chunk, whole=False)
@@ -77,6 +79,16 @@ class Intake:
     def finish(self) -> Sequence[bytes]:
         """End the body: it was whole and right, or this raises."""
         return self._read(b"", whole=True)
+
+    @property
+    def held_bytes(self) -> int:
+        """About how much memory it takes now: what is read, and what it knows of the requests before."""
+        return len(self._buffer) + self._judged_bytes + requests.DRAFT_BYTES * len(self.drafts)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether a large request is not judged to its end."""
+        return self._judging is not None
 
     @property
     def body_sha256(self) -> str:
@@ -90,7 +102,8 @@ class Intake:
             if self._size > self._limits.max_body_bytes:
                 raise TooLarge(f"Request exceeds the maximum size of {self._limits.max_body_bytes} bytes")
             self._buffer += chunk
-            while self._step(whole=whole):
+            self._go_on()
+            while (whole or not self.is_behind) and self._step(whole=whole):
                 pass
             if whole:
                 self._check_end()
@@ -104,6 +117,9 @@ class Intake:
 
     def _step(self, *, whole: bool) -> bool:
         """Go on by one mark, one value or one window; False if that needs more bytes."""
+        if self.is_behind:
+            self._go_on()
+            return True
         if self._scanner.is_within:
             return self._value(whole=whole)
         blank = _BLANK.match(self._buffer, self._at)
@@ -130,7 +146,7 @@ class Intake:
             raise malformed(f"expected {self._expect.value}", self._position)
         if self._expect in grammar.REQUESTS:
             if len(self.drafts) >= self._limits.max_requests:
-                raise self._too_many()
+                raise requests.too_many(self._limits.max_requests)
             if self._position >= self._one_by_one_until:
                 if len(self._buffer) - self._at < self._window_bytes and not whole:
                     return False
@@ -138,12 +154,6 @@ class Intake:
                     return True
                 self._one_by_one_until = self._position + self._window_bytes
         return self._value(whole=whole)
-
-    def _too_many(self) -> InvalidRequest:
-        most = self._limits.max_requests
-        return InvalidRequest(
-            f"requests: List should have at most {most} items after validation, not {most + 1} or more"
-        )
 
     def _window(self, *, whole: bool) -> bool:
         """Take the requests up to a border in one go; False if no border was found, or one of them may be wrong."""
@@ -227,40 +237,42 @@ class Intake:
             most = self._limits.max_request_bytes
             return TooLarge(f"requests.{len(self.drafts)}: Request exceeds the maximum size of {most} bytes")
         if self._expect is Expect.BODY:
-            return InvalidRequest(_NO_OBJECT)
+            return InvalidRequest(requests.NO_OBJECT)
         if self._expect is Expect.VALUE and self._key == "requests":
-            return InvalidRequest(_NO_LIST)
-        return self._extra() if self._unknown_key else malformed("a key is too long", self._position)
-
-    def _extra(self) -> InvalidRequest:
-        return InvalidRequest(f"{requests.shown(self._unknown_key or '')}: Extra inputs are not permitted")
+            return InvalidRequest(requests.NO_LIST)
+        return (
+            requests.not_permitted(self._unknown_key)
+            if self._unknown_key
+            else malformed("a key is too long", self._position)
+        )
 
     def _judge(self, value: bytes, position: int) -> None:
         if self._expect in grammar.REQUESTS:
-            self._judge_request(value, position)
+            self._judged_bytes = len(value)
+            self._judging = requests.steps(len(self.drafts), value, position, self._custom_ids)
+            while len(value) < requests.LARGE_BYTES and self.is_behind:
+                self._go_on()
             return
         check_json(value, position)
         match self._expect:
             case Expect.BODY:
-                self._wrong = InvalidRequest(_NO_OBJECT)
+                self._wrong = InvalidRequest(requests.NO_OBJECT)
                 self._expect = Expect.END
             case Expect.VALUE:
                 if self._key == "requests":
-                    self._wrong = InvalidRequest(_NO_LIST)
+                    self._wrong = InvalidRequest(requests.NO_LIST)
                 self._expect = Expect.AFTER_VALUE
             case _:
                 self._judge_key(requests.text(value))
                 self._expect = Expect.COLON
 
-    def _judge_request(self, value: bytes, position: int) -> None:
-        judged = requests.one(len(self.drafts), value, position)
-        [custom_id] = judged.custom_ids
-        if custom_id in self._custom_ids:
-            raise InvalidRequest(
-                f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
-            )
-        self._add(judged)
-        self._expect = Expect.AFTER_REQUEST
+    def _go_on(self) -> None:
+        """Take one step in judging a request, if any."""
+        judged = None if self._judging is None else next(self._judging)
+        if judged is not None:
+            self._judging, self._judged_bytes = None, 0
+            self._add(judged)
+            self._expect = Expect.AFTER_REQUEST
 
     def _judge_key(self, key: str) -> None:
         """A second list replaces the first, as a JSON parser would have it; an unknown key beside a list is refused."""
@@ -273,7 +285,7 @@ class Intake:
         else:
             self._unknown_key = self._unknown_key if self._unknown_key is not None else key
         if self._has_requests and self._unknown_key is not None:
-            raise self._extra()
+            raise requests.not_permitted(self._unknown_key)
 
     def _check_end(self) -> None:
         if self._expect is Expect.BODY:

@@ -5,7 +5,7 @@ The fast way accepts nothing that the slow way refuses; what it does not accept 
 
 import re
 from codecs import BOM_UTF8, getincrementaldecoder
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,10 +18,16 @@ from batchyard.intake.scan import nesting
 DEEPEST = 500
 """How deep the values of a body may nest. The decoder recurses in C, up to Python's own limit of 1,000."""
 LONGEST_CUSTOM_ID = 64
+DRAFT_BYTES = 300
+"""What intake holds of a request that it has read: its draft and its custom_id, twice."""
 LONGEST_MODEL = 256
 LONGEST_KEY_SHOWN = 100
 UTF8_BYTES = 256 * 1024
 """Decoded at once to check UTF-8: as text it may take four times as much."""
+LARGE_BYTES = 4 * 1024 * 1024
+"""A request that is judged in steps: the decoder takes up to 50 ms for 32 MB, and goes through them twice."""
+NO_OBJECT = "The request body should be a JSON object: Input should be a valid dictionary"
+NO_LIST = "requests: Input should be a valid list"
 PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 
 _utf8 = getincrementaldecoder("utf-8")
@@ -75,24 +81,41 @@ def several(window: bytes) -> Judged | None:
     return Judged(custom_ids, params, [_name(each.model) for each in begun], prefixes)
 
 
-def one(index: int, request: bytes, position: int) -> Judged:
-    """Judge the request with this index, which begins at byte ``position`` of the body, or say what is wrong."""
-    check_json(request, position)
-    if not request.startswith(b"{"):
-        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary")
-    members = _members.decode(request)
+def steps(index: int, request: bytes, position: int, known: Container[str]) -> Iterator[Judged | None]:
+    """Judge the request with this index, which begins at byte ``position`` of the body, or say what is wrong.
+
+    Yields None between steps that each go through it about once, and what was judged at the end.
+    """
+    custom_id, params = _opened(index, request, position)
+    if custom_id in known:
+        raise InvalidRequest(
+            f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
+        )
+    yield None
+    begun = _beginning(params)
+    yield None
+    marked = MARK in request
+    yield Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
+
+
+def _opened(index: int, request: bytes, position: int) -> tuple[str, msgspec.Raw]:
+    try:
+        _check_utf8(request)
+        members = _members.decode(request)
+    except _REFUSALS:
+        check_json(request, position)
+        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary") from None
     if "custom_id" not in members:
         raise InvalidRequest(f"requests.{index}.custom_id: Field required")
     custom_id = _custom_id(bytes(members.pop("custom_id")), f"requests.{index}.custom_id")
     if "params" not in members:
         raise InvalidRequest(f"requests.{index}.params: Field required")
     params = members.pop("params")
-    if not bytes(params).startswith(b"{"):
+    if bytes(memoryview(params)[:1]) != b"{":
         raise InvalidRequest(f"requests.{index}.params: Input should be a valid dictionary")
     for key in members:
         raise InvalidRequest(f"requests.{index}.{shown(key)}: Extra inputs are not permitted")
-    begun = _beginning(params)
-    return Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=MARK in bytes(params))])
+    return custom_id, params
 
 
 def check_json(value: bytes, position: int) -> None:
@@ -138,6 +161,14 @@ def malformed(what: str, position: int) -> InvalidRequest:
 
 def too_deep(position: int) -> InvalidRequest:
     return malformed(f"more than {DEEPEST} levels of nesting in the value", position)
+
+
+def too_many(most: int) -> InvalidRequest:
+    return InvalidRequest(f"requests: List should have at most {most} items after validation, not {most + 1} or more")
+
+
+def not_permitted(key: str) -> InvalidRequest:
+    return InvalidRequest(f"{shown(key)}: Extra inputs are not permitted")
 
 
 def shown(key: str) -> str:

@@ -20,6 +20,7 @@ from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
 from batchyard.web import auth
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
+from batchyard.web.bodies import Budget
 from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
 from batchyard.web.folder import FolderCalls, OwnFolder
@@ -31,6 +32,7 @@ from batchyard.web.messages import Messages
 from batchyard.web.models import Models
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
 from batchyard.web.results import Results
+from batchyard.web.room import Means
 from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
 
@@ -59,18 +61,17 @@ def build_api(
     them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder.
     """
     hosts = Hosts(settings)
+    means = Means(not_ready, space, Budget())
     handlers = Handlers(
         BatchCalls(batches, blobs, clock, emit),
-        Creates(
-            batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, not_ready=not_ready, space=space
-        ),
+        Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means),
         Results(batches, blobs, emit, settings),
         Ledgers(batches, upkeep, blobs, emit, settings),
-        Messages(calls, settings.max_request_bytes),
+        Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
     health, own = Health(hosts, keys, not_ready, metrics), FolderCalls(hosts, folder)
-    limits = CallLimits(settings.allowances, clock)
+    limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
     return Api(keys, emit, hosts, health, own, Routes(routes(handlers)), limits, overlay)
 
 
@@ -137,6 +138,8 @@ class Api:
             if call.answered:
                 raise Cut from bug
             await server_error(call.request_id).send(call)
+        finally:
+            self.limits.leave(call)
 
     async def _answer(self, call: ApiCall) -> Sendable:
         """Return the answer; what a caller can act on is one, what nobody expected is raised."""
@@ -159,6 +162,7 @@ class Api:
         principal = await auth.authenticate(self.keys, call.headers)
         call.workspace, call.caller = principal.workspace, principal.caller
         call.scope.setdefault("state", {})[KNOWN_CALLER] = True
+        self.limits.enter(call)
         endpoint = _of_method(methods, call)
         auth.authorize(principal, endpoint.scope)
         if endpoint.counted:

@@ -52,6 +52,7 @@ class ApiCall:
         self.version = ""
         self.base_url = ""
         self.answered = False
+        self.entered = False
         self.always: list[tuple[str, str]] = []
         """Headers of the answer, whatever it will be."""
 

@@ -5,7 +5,6 @@ head ──> intake ──> blob, synced ──> store.create ──> 200
 """
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +14,12 @@ from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
-from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch, Space
+from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
 from batchyard.web import auth
-from batchyard.web.bodies import check_head
+from batchyard.web.bodies import Part, check_head
 from batchyard.web.calls import Answer, ApiCall
 from batchyard.web.protocol import ClientGone
-from batchyard.web.room import ROW_BYTES, Promise, Promises
+from batchyard.web.room import ROW_BYTES, Means, Promise, Promises
 from batchyard.web.settings import WebSettings
 
 PORTION = 256 * 1024
@@ -40,16 +39,16 @@ class Creates:
         clock: Clock,
         emit: Emit,
         settings: WebSettings,
-        not_ready: Callable[[], str],
-        space: Space,
+        means: Means,
     ) -> None:
         self._batches = batches
         self._blobs = blobs
         self._clock = clock
         self._emit = emit
         self._settings = settings
-        self._not_ready = not_ready
-        self._promises = Promises(space)
+        self._not_ready = means.not_ready
+        self._promises = Promises(means.space)
+        self._budget = means.budget
         self._limits = Limits(settings.max_requests, settings.max_body_bytes, settings.max_request_bytes)
         self._commits: set[asyncio.Task[Batch]] = set()
 
@@ -61,8 +60,8 @@ class Creates:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         check_head(call, self._settings.max_body_bytes)
         await self._check_quota(call)
-        with self._promises.body(_announced(call)) as promise:
-            return await self._create(call, began_at, promise)
+        with self._promises.body(_announced(call)) as promise, self._budget.part() as part:
+            return await self._create(call, began_at, promise, part)
 
     async def _check_quota(self, call: ApiCall) -> None:
         """Refuse early, before a body is read, what the store would refuse after; a repeat may be of what is there."""
@@ -70,12 +69,12 @@ class Creates:
         if quota.is_limit and not _retry_count(call) and _idempotency_key(call) is None:
             quota.check(await self._batches.load(call.workspace), 1, 0)
 
-    async def _create(self, call: ApiCall, began_at: datetime, promise: Promise) -> Answer:
+    async def _create(self, call: ApiCall, began_at: datetime, promise: Promise, part: Part) -> Answer:
         key = _idempotency_key(call)
         intake = Intake(self._limits)
         writer = self._blobs.writer("body")
         try:
-            await self._take_body(call, intake, writer, promise)
+            await self._take_body(call, intake, writer, promise, part)
             promise.grow(ROW_BYTES * len(intake.drafts))
             await _unless_gone(call, writer)
         except BaseException:
@@ -91,7 +90,7 @@ class Creates:
         batch = await self._commit(call, intake, writer, origin)
         return Answer(wire.batch_json(batch, call.base_url))
 
-    async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter, promise: Promise) -> None:
+    async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter, promise: Promise, part: Part) -> None:
         window = bytearray()
         more = True
         while more:
@@ -103,8 +102,12 @@ class Creates:
             while len(window) >= PORTION or (window and not more):
                 promise.writes(len(window[:PORTION]))
                 pieces = intake.feed(bytes(window[:PORTION]))
+                part.hold(intake.held_bytes)
                 del window[:PORTION]
                 await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
+                while intake.is_behind:
+                    pieces = intake.feed(b"")
+                    await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
         pieces = intake.finish()
         if pieces:
             await writer.write(b"".join(pieces))

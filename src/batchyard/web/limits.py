@@ -1,8 +1,10 @@
-"""How often a workspace may call: a bucket for each, judged once its key is known and before a byte of a body is read.
+"""How often a workspace may call, and how much at once a key: judged when the key is known, before a body is read.
 
-Messages, counts and models have limits of their own, the slots of their lane. Each API process counts for itself.
+Messages, counts and models do not count against the calls of a minute: they have the slots of their lane. Each API
+process counts for itself.
 """
 
+from collections import Counter
 from datetime import timedelta
 from math import ceil
 
@@ -16,9 +18,26 @@ from batchyard.web.calls import ApiCall
 class CallLimits:
     """The buckets. Workspaces have keys, so they are few."""
 
-    def __init__(self, allowances: Allowances, clock: Clock) -> None:
+    def __init__(self, allowances: Allowances, clock: Clock, most_at_once: int) -> None:
         self._allowances, self._clock = allowances, clock
         self._buckets: dict[str, Bucket] = {}
+        self._most_at_once = most_at_once
+        self._at_once: Counter[str] = Counter()
+
+    def enter(self, call: ApiCall) -> None:
+        """Count a call of this key that begins; raise ``RateLimited`` where as many as it may make are under way."""
+        if self._at_once[call.caller] >= self._most_at_once:
+            raise RateLimited(f"This key may make {self._most_at_once} calls at once, and does.", 1.0)
+        self._at_once[call.caller] += 1
+        call.entered = True
+
+    def leave(self, call: ApiCall) -> None:
+        """Uncount a call that has ended, if it was counted."""
+        if call.entered:
+            call.entered = False
+            self._at_once[call.caller] -= 1
+            if not self._at_once[call.caller]:
+                del self._at_once[call.caller]
 
     def admit(self, call: ApiCall) -> None:
         """Count the call, and tell in its answer how many are left; raise ``RateLimited`` where none is."""

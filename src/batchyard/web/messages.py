@@ -18,7 +18,7 @@ from batchyard.domain.errors import InvalidRequest
 from batchyard.domain.outcome import Answered, Outcome
 from batchyard.ports import Call, Calls, Stream
 from batchyard.web import auth
-from batchyard.web.bodies import Bodies
+from batchyard.web.bodies import Bodies, Budget
 from batchyard.web.calls import Answer, ApiCall, Sendable
 from batchyard.web.outcomes import failure, told
 from batchyard.web.protocol import ClientGone, CutAfter
@@ -29,9 +29,9 @@ T = TypeVar("T")
 class Messages:
     """``POST /v1/messages`` and ``POST /v1/messages/count_tokens``."""
 
-    def __init__(self, calls: Calls, max_bytes: int) -> None:
+    def __init__(self, calls: Calls, max_bytes: int, budget: Budget) -> None:
         self._calls = calls
-        self._bodies = Bodies(max_bytes)
+        self._bodies = Bodies(max_bytes, budget)
 
     async def create(self, call: ApiCall) -> Sendable:
         async with self._bodies.read(call) as body:

@@ -9,19 +9,17 @@ or resets the connection, which loses the answer. Knows nothing of batches.
 
 import asyncio
 import functools
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import httptools
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from batchyard import wire
-from batchyard.domain.ids import random_id
+from batchyard.web.crowd import Crowd
+from batchyard.web.early import early_refusal
 from batchyard.web.sockets import unsent_bytes
 
 KNOWN_CALLER = "batchyard.known_caller"
@@ -66,8 +64,12 @@ class Connection(HttpToolsProtocol):
         deadlines: Deadlines,
         lost: Callable[[], None],
         _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        crowd: Crowd,
     ) -> None:
         super().__init__(config, server_state, {}, _loop)
+        self._crowd = crowd
+        self._place: str | None = None
         self.access_log = False
         self._deadlines = deadlines
         self._lost = lost
@@ -83,12 +85,22 @@ class Connection(HttpToolsProtocol):
         self._lingers_until: float | None = None
         self._linger_bytes = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._place = self._crowd.enter(self.client[0] if self.client else "")
+        if self._place is None:  # told and closed: who has a thousand connections has no claim to more
+            self._deaf = True
+            self.transport.write(early_refusal(429))
+            self.transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._active is not None and not self._active.response_complete:
             self._active.disconnected = True  # uvicorn tells only the newest of several pipelined cycles
             self._active.message_event.set()
         self.pipeline.clear()
         super().connection_lost(exc)
+        if self._place is not None:
+            self._crowd.leave(self._place)
         self._lost()
 
     def data_received(self, data: bytes) -> None:
@@ -242,7 +254,7 @@ class Connection(HttpToolsProtocol):
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
-        self.transport.write(_refusal(status))
+        self.transport.write(early_refusal(status))
         self._leave(cycle)
 
     def overdue(self, now: float) -> bool:
@@ -269,17 +281,3 @@ class Connection(HttpToolsProtocol):
         if pending == 0 or accepted != self._accepted:
             self._accepted, self._accepted_at = accepted, now
         return now > self._accepted_at + self._deadlines.answer_seconds
-
-
-def _refusal(status: int) -> bytes:
-    words = {400: "This is not a valid HTTP request.", 431: "The request's headers are too long."}
-    request_id = random_id("req_", secrets.randbits(144))
-    body = wire.error_json("invalid_request_error", words[status], request_id)
-    head: list[tuple[str, Any]] = [
-        ("content-type", wire.JSON),
-        ("content-length", len(body)),
-        ("request-id", request_id),
-        ("connection", "close"),
-    ]
-    lines = "".join(f"{name}: {value}\r\n" for name, value in head)
-    return STATUS_LINE[status] + lines.encode() + b"\r\n" + body

@@ -1,14 +1,25 @@
 """Room on the disk for creates under way: each holds what it has yet to write, so that two do not count on the same."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from batchyard.domain.errors import Overloaded
 from batchyard.ports import Space
+from batchyard.web.bodies import Budget
 
 ROW_BYTES = 400
 """What a request takes in the store until its batch ends: a row of about 100 bytes, twice in the WAL while it is
 stored, and its traces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What creates share: why none can be taken now, or ""; the disk; the memory, which they share with messages."""
+
+    not_ready: Callable[[], str]
+    space: Space
+    budget: Budget
 
 
 class Promises:

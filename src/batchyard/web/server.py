@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from batchyard.web.crowd import Crowd
 from batchyard.web.protocol import Connection, Deadlines
 from batchyard.web.sockets import bound_sockets
 
@@ -19,7 +20,8 @@ from batchyard.web.sockets import bound_sockets
 class Server:
     """Serves one ASGI application."""
 
-    def __init__(self, app: ASGIApp, deadlines: Deadlines | None = None) -> None:
+    def __init__(self, app: ASGIApp, deadlines: Deadlines | None = None, *, crowd: Crowd | None = None) -> None:
+        self._crowd = crowd or Crowd()
         self._deadlines = deadlines or Deadlines()
         self._config = Config(
             app,
@@ -99,7 +101,7 @@ class Server:
         return True
 
     def _connection(self) -> Connection:
-        return Connection(self._config, self._state, self._deadlines, self._lost)
+        return Connection(self._config, self._state, self._deadlines, self._lost, crowd=self._crowd)
 
     def _lost(self) -> None:
         if not self._state.connections:

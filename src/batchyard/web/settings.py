@@ -24,4 +24,5 @@ class WebSettings:
     retry_defence: bool = True
     recheck_seconds: float = 10.0
     read_bytes: int = 512 * 1024
+    max_calls_per_key: int = 1000
     allowances: Allowances = field(default_factory=Allowances)
