@@ -33,6 +33,7 @@ LEVELS: dict[type, int] = {
     events.ClockJumped: logging.WARNING,
     events.DeadlinesHeld: logging.ERROR,
     events.DamageFound: logging.ERROR,
+    events.BatchStopped: logging.ERROR,
     events.BugFound: logging.ERROR,
 }
 """Event -> level; those not named here are info."""

@@ -232,3 +232,31 @@ def test_a_file_that_goes_during_a_backup_is_asked_for_by_no_later_snapshot(
 
     assert backup.make(data, tmp_path / "kept").missing == []
     assert snapshots[:2] == ["batchyard.db", "batchyard.db"]
+
+
+def test_a_start_says_what_it_found_and_deletes_what_no_batch_names(tmp_path: Path) -> None:
+    def found(server: ServerProcess) -> dict[str, Any]:
+        lines = [json.loads(line) for line in server.log().splitlines() if '"start_finished"' in line]
+        told: dict[str, Any] = lines[-1]
+        return told
+
+    data = tmp_path / "data"
+    with (
+        CountingUpstream(latency=20.0) as upstream,
+        ServerProcess(data, "--upstream", upstream.url, "--concurrency", "3") as server,
+    ):
+        assert [found(server)[what] for what in ("log_bytes", "leases", "files", "batches")] == [0, 0, 0, 0]
+        server.create(10)
+        until(lambda: upstream.in_flight == 3)
+        server.kill()
+        left = [data / "blobs" / f"{'a' * 32}.results", data / "blobs" / f"{'b' * 32}.body.part"]
+        for path in left:
+            path.write_bytes(b"what a killed server had deleted, but for the file")
+        (data / "blobs" / "notes.txt").write_text("of the operator")
+        server.start()
+
+        told = found(server)
+        assert told["log_bytes"] > 0
+        assert [told[what] for what in ("leases", "files", "batches", "requests")] == [3, 2, 1, 10]
+        assert not any(path.exists() for path in left)
+        assert (data / "blobs" / "notes.txt").exists()

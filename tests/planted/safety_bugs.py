@@ -7,6 +7,8 @@ SAFETY = "tests/simulation/test_safety.py"
 CREATE = "tests/wire/test_create.py"
 CLOCK = "tests/unit/test_clock.py"
 FOLDER = "tests/e2e/test_folder.py"
+STOPPED = "tests/simulation/test_stopped.py"
+DAMAGE = "tests/unit/test_sqlite_damage.py"
 LIFE = "tests/simulation/test_life.py"
 
 SAFE = [
@@ -119,4 +121,56 @@ SAFE = [
     Bug(
         "a check does not count", "store/check.py", "        if found != wanted:", "        if found > wanted:", FOLDER
     ),
+    Bug(
+        "a broken batch stops the server",
+        "dispatch/dispatcher.py",
+        "            except Exception as bug:  # noqa: BLE001 an invariant of one batch must not stop the others\n"
+        "                return await self._turn_apart(settlements, picked, bug)\n",
+        "",
+        STOPPED,
+    ),
+    Bug(
+        "a broken batch stops its neighbours",
+        "dispatch/dispatcher.py",
+        "        if len(batches) == 1:\n            self._stopped",
+        "        if batches:\n            self._stopped",
+        STOPPED,
+    ),
+    Bug(
+        "a stopped batch is leased again",
+        "dispatch/queue.py",
+        "            and batch not in self._stopped\n",
+        "",
+        STOPPED,
+    ),
+    Bug(
+        "a batch that cannot be sealed is tried for ever",
+        "dispatch/upkeep.py",
+        "            if batch.id in self._stopped:\n                continue\n",
+        "",
+        STOPPED,
+    ),
+    Bug(
+        "a duty tells of damage each second",
+        "dispatch/upkeep.py",
+        "            self._damage_told.add(told)\n",
+        "",
+        STOPPED,
+    ),
+    Bug(
+        "damage is called an outage",
+        "store/database.py",
+        "kind = StoreDamaged if is_damage(fault) else StoreUnavailable",
+        "kind = StoreUnavailable",
+        DAMAGE,
+    ),
+    Bug(
+        "the culprit is not told from its neighbours",
+        "store/writer.py",
+        "and fault.job is job",
+        "and fault.job is None",
+        DAMAGE,
+    ),
+    Bug("a start leaves what no batch names", "app/folder.py", "if name not in needed]", "if False]", FOLDER),
+    Bug("a start deletes what batches need", "app/folder.py", "if name not in needed]", "]", FOLDER),
 ]

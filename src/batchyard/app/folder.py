@@ -1,19 +1,21 @@
 """What a process knows of its data folder."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from batchyard import backup, checkup
 from batchyard.app.clock import HOLD_SECONDS, FolderClock
 from batchyard.blobs.space import EndlessSpace, FolderSpace
-from batchyard.domain.events import DeadlinesHeld, Emit
-from batchyard.ports import Space, Store, Work
+from batchyard.domain.errors import DataRefused, StoreDamaged
+from batchyard.domain.events import DeadlinesHeld, Emit, LeasesReclaimed, StartFinished
+from batchyard.ports import Blobs, Clock, Space, Store
 from batchyard.settings import Settings
 from batchyard.store import database
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.folder import OwnFolder
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
 
 
 def clock(settings: Settings) -> FolderClock:
@@ -35,10 +37,42 @@ def own(settings: Settings, store: Store) -> OwnFolder | None:
     return OwnFolder(store.token, partial(checkup.look, settings.data), partial(backup.make, settings.data))
 
 
-async def tell_what_is_held(work: Work, clock: FolderClock, emit: Emit) -> None:
-    """Raise the alarm where a clock that was just believed would end batches."""
+async def recover(store: Store, blobs: Blobs, clock: FolderClock, emit: Emit) -> None:
+    """Take over what the processes before us left, and say what that was. Nobody else may use the folder yet.
+
+    Raises ``DataRefused`` where the database is damaged in what that needs.
+    """
+    try:
+        leases = await _reclaim_the_dead(store, clock, emit)
+        files = await _sweep_files(store, blobs)
+        now, backlog = clock.now(), await store.backlog(_LONG_AGO)
+    except StoreDamaged as damage:
+        raise DataRefused(f"the database is damaged: {damage}; run `batchyard check`, or restore a backup.") from damage
     if clock.holds():
-        now = clock.now()
-        passed = {ready.batch for ready in await work.backlog(_LONG_AGO) if ready.expires_at <= now}
+        passed = {ready.batch for ready in backlog if ready.expires_at <= now}
         if passed:
             emit(DeadlinesHeld(len(passed), HOLD_SECONDS))
+    log_bytes = store.log_bytes_found if isinstance(store, SqliteStore) else 0
+    running = {ready.batch for ready in backlog}
+    emit(StartFinished(log_bytes, leases, files, len(running), sum(ready.pending for ready in backlog)))
+
+
+async def _reclaim_the_dead(store: Store, clock: Clock, emit: Emit) -> int:
+    """We hold the folder's lock, so every earlier owner is dead: what it had in flight may go to us."""
+    total = 0
+    for owner in await store.dead(_END_OF_TIME):
+        leases = await store.reclaim(owner, clock.now())
+        emit(LeasesReclaimed(owner, leases))
+        total += leases
+    return total
+
+
+async def _sweep_files(store: Store, blobs: Blobs) -> int:
+    """Delete what no batch names: a death between a delete and its files would else leave them for an hour."""
+    if not isinstance(store, SqliteStore):
+        return 0  # others may be writing them
+    needed = await store.blobs()
+    unnamed = [name for name in await blobs.old(float("-inf")) if name not in needed]
+    for name in unnamed:
+        await blobs.delete(name)
+    return len(unnamed)

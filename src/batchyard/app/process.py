@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
 from starlette.types import ASGIApp
 
@@ -21,8 +20,9 @@ from batchyard.blobs.files import FileBlobs
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
+from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
-from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event, LeasesReclaimed
+from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event
 from batchyard.observe import Metrics
 from batchyard.ports import Keys, Store
 from batchyard.settings import Settings
@@ -60,7 +60,7 @@ class App:
         self._not_ready = "starting"
         self._stop = _Stop(asyncio.Event(), asyncio.Event())
         self._blobs = FileBlobs(settings.data / "blobs")
-        self._space = folder.space(settings, store)
+        self._space, stopped = folder.space(settings, store), Stopped(self.emit)
         self._room = Room(self._space, clock, self.emit)
         self._places = assembly.places(settings, clock)
         self._dispatcher = Dispatcher(
@@ -74,24 +74,29 @@ class App:
             pace=Pace(lease=settings.lease.total_seconds()),
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 the keeper is made after this
             may_store=self._room.is_there,
+            stopped=stopped,
             weight=entrance.weights(settings),
         )
-        self._keeper = Keeper(
-            store,
-            self._blobs,
-            clock,
-            self.emit,
-            result_line=result_line,
-            duties=Duties(retain_results_for=settings.retain_results_for),
-            cut_overdue=self._dispatcher.cut_overdue,
-            freed=self._dispatcher.wake,
-            holds=clock.holds,
-            each_round=lambda: clock.look(self.emit),
-        )
+        self._keeper = self._kept(stopped)
         metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
+
+    def _kept(self, stopped: Stopped) -> Keeper:
+        return Keeper(
+            self._store,
+            self._blobs,
+            self._clock,
+            self.emit,
+            result_line=result_line,
+            duties=Duties(retain_results_for=self._settings.retain_results_for),
+            cut_overdue=self._dispatcher.cut_overdue,
+            freed=self._dispatcher.wake,
+            holds=self._clock.holds,
+            each_round=lambda: self._clock.look(self.emit),
+            stopped=stopped,
+        )
 
     def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
         return build_api(
@@ -124,8 +129,7 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.signal)
         try:
-            await self._reclaim_the_dead()
-            await folder.tell_what_is_held(self._store, self._clock, self.emit)
+            await folder.recover(self._store, self._blobs, self._clock, self.emit)
             await self._server.start(self._settings.host, self._settings.port)
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)
@@ -141,12 +145,6 @@ class App:
             for place in self._places:
                 await place.upstream.close()
             self._book.close()
-
-    async def _reclaim_the_dead(self) -> None:
-        """We hold the folder's lock, so every earlier owner is dead: what it had in flight may go to us."""
-        for owner in await self._store.dead(datetime.max.replace(tzinfo=UTC) - timedelta(days=1)):
-            leases = await self._store.reclaim(owner, self._clock.now())
-            self.emit(LeasesReclaimed(owner, leases))
 
     async def _until_stopped(self, working: "asyncio.Task[None]", keeping: "asyncio.Task[None]") -> int:
         drain = asyncio.create_task(self._stop.drain.wait())

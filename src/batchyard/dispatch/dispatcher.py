@@ -18,7 +18,8 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
 from batchyard.dispatch.running import Attempt
-from batchyard.domain.errors import StoreUnavailable
+from batchyard.dispatch.stopped import Stopped, merged
+from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import DrainBegan, Emit, SettlementRefused, StoreFailed, StoreRecovered
 from batchyard.domain.outcome import Retry, Settlement
 from batchyard.ports import Blobs, Clock, Pick, Turn, Work
@@ -59,6 +60,7 @@ class Dispatcher:
         pace: Pace | None = None,
         ripened: Callable[[], None] = lambda: None,
         may_store: Callable[[], bool] = lambda: True,
+        stopped: Stopped | None = None,
         weight: Callable[[str], float] = lambda _workspace: 1.0,
     ) -> None:
         self.owner = owner
@@ -67,7 +69,8 @@ class Dispatcher:
         self._pace = pace or Pace()
         self._ripened = ripened
         self._may_store = may_store
-        self._queue = Queue(work, lanes, clock, self._pace.refresh, weight)
+        self._stopped = stopped or Stopped(emit)
+        self._queue = Queue(work, lanes, clock, self._pace.refresh, weight=weight, stopped=self._stopped)
         self._wake = asyncio.Event()
         lanes.when_freed(self._wake.set)
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed)
@@ -153,7 +156,7 @@ class Dispatcher:
         settled, self._settled = self._settled[:take], self._settled[take:]
         for attempt, _ in settled:
             attempt.lane.slots.commit()
-        return settled
+        return [(attempt, settlement) for attempt, settlement in settled if settlement.lease.batch not in self._stopped]
 
     async def _until_woken(self) -> None:
         """Wait for a settlement, a wake, or the time when something could be leased."""
@@ -198,6 +201,8 @@ class Dispatcher:
             try:
                 turn = await self._work.turn(self.owner, settlements, picks, self._clock.now())
                 break
+            except StoreDamaged as damage:
+                return await self._turn_apart(settlements, picked, damage)
             except StoreUnavailable as error:
                 failed_at = self._clock.monotonic() if failed_at is None else failed_at
                 self._emit(StoreFailed("commit", str(error)))
@@ -205,6 +210,8 @@ class Dispatcher:
                 self._queue.unpick(picked)
                 picks = []
                 await asyncio.sleep(STORE_PAUSE)
+            except Exception as bug:  # noqa: BLE001 an invariant of one batch must not stop the others
+                return await self._turn_apart(settlements, picked, bug)
         if failed_at is not None:
             self._emit(StoreRecovered(self._clock.monotonic() - failed_at))
         for stale in turn.stale:
@@ -212,3 +219,15 @@ class Dispatcher:
         if turn.ripe:
             self._ripened()
         return turn
+
+    async def _turn_apart(self, settlements: Sequence[Settlement], picked: Picked, broken: Exception) -> Turn:
+        """Do each batch's part alone, to learn which is broken; that one is stopped, the others have their turn."""
+        batches = list(dict.fromkeys([*(one.lease.batch for one in settlements), *(batch for batch, _ in picked)]))
+        if len(batches) == 1:
+            self._stopped.stop(batches[0], "turn", broken)
+            return merged([])
+        turns = []
+        for batch in batches:
+            own = [settlement for settlement in settlements if settlement.lease.batch == batch]
+            turns.append(await self._turn(own, {key: lanes for key, lanes in picked.items() if key[0] == batch}))
+        return merged(turns)

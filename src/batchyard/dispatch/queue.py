@@ -4,7 +4,7 @@ The store is the truth; this is a memory of it, refreshed when something changed
 nothing but an empty pick: the store decides what is leased.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,10 +30,18 @@ class Queue:
     """Chooses the requests of a turn, and the lanes where they run."""
 
     def __init__(
-        self, work: Work, lanes: Lanes, clock: Clock, refresh_seconds: float, weight: Callable[[str], float]
+        self,
+        work: Work,
+        lanes: Lanes,
+        clock: Clock,
+        refresh_seconds: float,
+        *,
+        weight: Callable[[str], float],
+        stopped: Container[str] = (),
     ) -> None:
         self._work, self._lanes, self._clock = work, lanes, clock
         self._refresh_seconds = refresh_seconds
+        self._stopped = stopped
         self._fair = FairShare(weight)
         self._waiting: dict[tuple[str, str], Waiting] = {}
         self._refresh_at = float("-inf")
@@ -63,7 +71,10 @@ class Queue:
         claimants = [
             Claimant(waiting.batch.workspace, batch, model, waiting.batch.expires_at, waiting.pending)
             for (batch, model), waiting in self._waiting.items()
-            if waiting.pending > 0 and waiting.due_at is not None and waiting.due_at <= now < waiting.batch.expires_at
+            if waiting.pending > 0
+            and waiting.due_at is not None
+            and waiting.due_at <= now < waiting.batch.expires_at
+            and batch not in self._stopped
         ]
         return self._fair.pick(claimants, lambda claimant: self._lanes.pick(claimant.model, monotonic))
 
@@ -106,5 +117,7 @@ class Queue:
         self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
         self._waiting = {
-            (ready.batch, ready.model): Waiting(ready, ready.pending, ready.next_ready_at) for ready in backlog
+            (ready.batch, ready.model): Waiting(ready, ready.pending, ready.next_ready_at)
+            for ready in backlog
+            if ready.batch not in self._stopped
         }

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from batchyard.dispatch.sealer import seal
+from batchyard.dispatch.stopped import DATABASE, Stopped
 from batchyard.domain.batch import Batch
-from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import (
     BatchArchived,
     BatchEnded,
     BatchExpired,
     BugFound,
+    DamageFound,
     Emit,
     LeasesReclaimed,
     StoreFailed,
@@ -54,6 +56,7 @@ class Keeper:
         freed: Callable[[], None] = lambda: None,
         holds: Callable[[], bool] = lambda: False,
         each_round: Callable[[], None] = lambda: None,
+        stopped: Stopped | None = None,
     ) -> None:
         self._store, self._blobs, self._clock, self._emit = store, blobs, clock, emit
         self._result_line = result_line
@@ -62,6 +65,8 @@ class Keeper:
         self._freed = freed
         self._holds = holds
         self._each_round = each_round
+        self._stopped = stopped or Stopped(emit)
+        self._damage_told: set[str] = set()
         self._wake = asyncio.Event()
         self._leftovers_at = clock.monotonic() + self._duties.leftovers_every
 
@@ -76,6 +81,8 @@ class Keeper:
             for duty in (self._reclaim, self._expire, self._seal, self._sweep, self._archive, self._leftovers):
                 try:
                     await duty()
+                except StoreDamaged as damage:
+                    self._tell_once(duty.__name__.strip("_"), damage)
                 except StoreUnavailable as error:  # tried again on the next round
                     self._emit(StoreFailed(duty.__name__.strip("_"), str(error)))
                 except Exception as bug:  # noqa: BLE001 the next round tries again; other batches go on
@@ -84,6 +91,13 @@ class Keeper:
             await self._wake.wait()
             self._wake.clear()
             timer.cancel()
+
+    def _tell_once(self, duty: str, damage: StoreDamaged) -> None:
+        """Tell of damage that keeps a duty from its end: it is tried again, and fails again, until a restart."""
+        told = f"{duty}: {damage}"
+        if told not in self._damage_told:
+            self._damage_told.add(told)
+            self._emit(DamageFound(DATABASE, told))
 
     async def settle_down(self) -> None:
         """Seal what is ripe: the last duty before a stop."""
@@ -103,10 +117,12 @@ class Keeper:
 
     async def _seal(self) -> None:
         for batch in await self._store.ripe():
+            if batch.id in self._stopped:
+                continue
             try:
                 ended = await seal(self._store, self._blobs, self._clock, batch, self._result_line)
-            except AssertionError as broken:  # an invariant of this batch: it stays, the others are sealed
-                self._emit(BugFound(f"seal of {batch.id}", broken))
+            except (StoreDamaged, AssertionError) as broken:  # it stays as it is, the others are sealed
+                self._stopped.stop(batch.id, "seal", broken)
                 continue
             if ended is not None and ended.ended_at is not None:
                 seconds = (ended.ended_at - ended.created_at).total_seconds()

@@ -75,6 +75,13 @@ class CommitUnknown(StoreUnavailable):
     """
 
 
+class StoreDamaged(StoreUnavailable):
+    """Bytes of the store are not what was written, where this call needs them: it fails again however often it is made.
+
+    Nothing of it took effect. Calls that need other bytes succeed.
+    """
+
+
 class DataRefused(Exception):
     """The data folder or database is not ours to use: held by another server, foreign, newer, not writable.
 

@@ -107,6 +107,19 @@ class LeasesReclaimed:
 
 
 @dataclass(frozen=True, slots=True)
+class StartFinished:
+    """What a start found of the processes before it. ``log_bytes``: the database's log that a death left, 0 after a
+    clean stop; ``leases``: calls that were in flight and are made again; ``files``: deleted, for no batch names them;
+    so many ``batches`` have so many ``requests`` to run."""
+
+    log_bytes: int
+    leases: int
+    files: int
+    batches: int
+    requests: int
+
+
+@dataclass(frozen=True, slots=True)
 class LaneHeld:
     """Nothing is sent to the upstream for a while; ``reason`` is for the operator."""
 
@@ -166,6 +179,15 @@ class DamageFound:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchStopped:
+    """This process touches the batch no more: its part of the store is damaged, or one of its invariants failed. All
+    others go on. What was stored of it stays; the next start tries again."""
+
+    batch: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DrainBegan:
     in_flight: int
 
@@ -191,6 +213,7 @@ Event = (
     | CanaryFinished
     | SettlementRefused
     | LeasesReclaimed
+    | StartFinished
     | LaneHeld
     | StoreFailed
     | StoreRecovered
@@ -199,6 +222,7 @@ Event = (
     | ClockJumped
     | DeadlinesHeld
     | DamageFound
+    | BatchStopped
     | DrainBegan
     | BugFound
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import apsw
 import apsw.sqlite_extra
 
-from batchyard.domain.errors import DataRefused, StoreUnavailable
+from batchyard.domain.errors import DataRefused, StoreDamaged, StoreUnavailable
 from batchyard.store import backups
 from batchyard.store.migrate import check, migrate
 
@@ -58,7 +58,7 @@ _MAGIC = b"SQLite format 3\0"
 
 @contextmanager
 def unavailable(doing: str) -> Iterator[None]:
-    """Turn what a disk or a file system does to SQLite into ``StoreUnavailable``. Misuse of ours passes as it is."""
+    """Turn what a disk does to SQLite into ``StoreUnavailable`` or ``StoreDamaged``. Misuse of ours passes as it is."""
     try:
         yield
     except (
@@ -74,7 +74,14 @@ def unavailable(doing: str) -> Iterator[None]:
         apsw.InterruptError,
         MemoryError,
     ) as fault:
-        raise StoreUnavailable(f"{doing}: {explained(fault)}") from fault
+        kind = StoreDamaged if is_damage(fault) else StoreUnavailable
+        raise kind(f"{doing}: {explained(fault)}") from fault
+
+
+def is_damage(fault: BaseException) -> bool:
+    """Whether bytes are not what was written: trying again does not help."""
+    by_checksum = getattr(fault, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    return by_checksum or isinstance(fault, apsw.CorruptError | apsw.NotADBError)
 
 
 def explained(fault: BaseException) -> str:
@@ -144,6 +151,12 @@ def refusing(folder: Path) -> Iterator[None]:
         damaged = getattr(fault, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
         advice = backups.advice(folder) if damaged else "check the disk and the file's mode"
         raise DataRefused(f"{folder / NAME} cannot be opened: {explained(fault)}; {advice}.") from fault
+
+
+def log_bytes(folder: Path) -> int:
+    """Return how long the log beside the database is; a clean stop leaves none."""
+    log = folder / f"{NAME}-wal"
+    return log.stat().st_size if log.exists() else 0
 
 
 def make(folder: Path, vfs: str | None) -> None:

@@ -44,13 +44,22 @@ class SqliteStore:
     """A ``Store``. ``open`` makes one."""
 
     def __init__(
-        self, lock: OwnerLock, writer: Writer, readers: Readers, lease_time: timedelta, entropy: Callable[[], int]
+        self,
+        lock: OwnerLock,
+        writer: Writer,
+        readers: Readers,
+        lease_time: timedelta,
+        entropy: Callable[[], int],
+        *,
+        log_bytes_found: int = 0,
     ) -> None:
         self._lock = lock
         self._writer = writer
         self._readers = readers
         self._lease_micros = lease_time // timedelta(microseconds=1)
         self._entropy = entropy
+        self.log_bytes_found = log_bytes_found
+        """Of the database's log as it was found: above 0, the process before us died."""
         writer.start()
 
     @classmethod
@@ -71,13 +80,15 @@ class SqliteStore:
         try:
             with database.refusing(folder):
                 path = folder / database.NAME
+                log_bytes = database.log_bytes(folder)
                 if not database.inspect(folder):
                     database.make(folder, vfs)
                 connections.append(database.open_writer(path, vfs))
                 connections += [database.open_reader(path, vfs) for _ in range(READERS)]
             lock.claim(datetime.now(UTC))
             writer = Writer(connections[0])
-            return cls(lock, writer, Readers(connections[1:]), timedelta(seconds=lease_seconds), entropy)
+            lease_time = timedelta(seconds=lease_seconds)
+            return cls(lock, writer, Readers(connections[1:]), lease_time, entropy, log_bytes_found=log_bytes)
         except BaseException:
             for connection in connections:
                 connection.close()

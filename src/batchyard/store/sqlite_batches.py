@@ -10,6 +10,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.ports import Page, Ready
 from batchyard.store import sqlite_streams
+from batchyard.store.database import is_damage
 from batchyard.store.sqlite_rows import StoredBatch, batches, micros, moment
 
 _LEASABLE = "ended_at is null and closing is null and not paused and expires_at > ? and open > leased"
@@ -93,7 +94,13 @@ def _ready(connection: apsw.Connection, stored: StoredBatch, streams: sqlite_str
         fresh = {stored.only_model: stored.total - stored.fresh}
     retries: dict[int, tuple[int, int]] = {}
     if stored.pending > stored.total - stored.fresh:
-        retries = {model: (count, ready_at) for model, count, ready_at in _retries(connection, stored)}
+        try:
+            retries = {model: (count, ready_at) for model, count, ready_at in _retries(connection, stored)}
+        except apsw.Error as fault:
+            if not is_damage(fault):
+                raise
+            # Its neighbours go on. It is due at once: then its lease fails, and says which batch is damaged.
+            retries = dict.fromkeys(range(len(stored.models)), (1, stored.created_at))
     for model, pending in fresh.items():
         count, ready_at = retries.get(model, (0, 0))
         if pending + count:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.store.database import BUSY_MILLISECONDS, unavailable
 
 T = TypeVar("T")
@@ -128,7 +128,7 @@ class Writer:
                 outcomes = self._commit(group)
         except BaseException as fault:  # noqa: BLE001 - each caller of the group gets it; the thread must live on
             self._roll_back()
-            outcomes = [Outcome(error=_copy(fault)) for _ in group]
+            outcomes = [Outcome(error=_of(job, fault)) for job in group]
         self._acknowledge(group, outcomes)
 
     def _commit(self, group: Sequence[Job]) -> list[Outcome]:
@@ -149,7 +149,7 @@ class Writer:
             if not self._connection.in_transaction:
                 if alone:
                     return Outcome(error=error)
-                raise StoreUnavailable(f"a neighbour in the same commit failed: {error}") from error
+                raise _GroupLost(job, error) from error
             self._connection.execute("rollback" if alone else "rollback to job")
             outcome = Outcome(error=error)
         if not alone:
@@ -208,10 +208,23 @@ class Writer:
             self._connection.set_busy_timeout(BUSY_MILLISECONDS)
 
 
+class _GroupLost(StoreUnavailable):
+    """SQLite undid the whole transaction for the sake of one job."""
+
+    def __init__(self, job: Job, error: BaseException) -> None:
+        super().__init__(f"a neighbour in the same commit failed: {error}")
+        self.job, self.error = job, error
+
+
+def _of(job: Job, fault: BaseException) -> BaseException:
+    """Return what the caller of one job is told of a group's failure: who caused it, the cause itself."""
+    return fault.error if isinstance(fault, _GroupLost) and fault.job is job else _copy(fault)
+
+
 def _copy(fault: BaseException) -> BaseException:
     """Return an exception of its own for each caller: they would share one traceback."""
     if isinstance(fault, StoreUnavailable):
-        own = StoreUnavailable(*fault.args)
+        own = (StoreDamaged if isinstance(fault, StoreDamaged) else StoreUnavailable)(*fault.args)
         own.__cause__ = fault
         return own
     return fault

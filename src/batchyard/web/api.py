@@ -14,14 +14,14 @@ from starlette import types as asgi
 from starlette.types import ASGIApp, Receive, Send
 
 from batchyard.domain.access import Scope
-from batchyard.domain.errors import BatchyardError, NotFound, StoreUnavailable
-from batchyard.domain.events import BugFound, Emit
+from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
+from batchyard.domain.events import BugFound, DamageFound, Emit
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
 from batchyard.web import auth
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
-from batchyard.web.calls import ApiCall, Refusal, Sendable, refusal, server_error, unavailable
+from batchyard.web.calls import ApiCall, DamagedStore, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
@@ -145,6 +145,9 @@ class Api:
         """Return the answer; what a caller can act on is one, what nobody expected is raised."""
         try:
             return await self._routed(call)
+        except StoreDamaged as damage:
+            self.emit(DamageFound("database", str(damage)))
+            return refusal(DamagedStore(), call.request_id)
         except StoreUnavailable as error:
             return refusal(unavailable(error), call.request_id)
         except BatchyardError as error:

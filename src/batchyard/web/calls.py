@@ -133,6 +133,16 @@ def refusal(error: BatchyardError, request_id: str) -> Answer:
     return Answer(wire.error_json(error.type, error.message, request_id), status, headers=headers)
 
 
+class DamagedStore(Refusal):
+    """Nothing that the caller can mend, nor a retry."""
+
+    type = "api_error"
+
+    def __init__(self) -> None:
+        headers = [("x-should-retry", "false")]
+        super().__init__(500, "What the server stored of this is damaged. Its log says more.", headers)
+
+
 def unavailable(_: StoreUnavailable) -> Overloaded:
     """Return what a client is told when the store cannot work: nothing took effect, try again."""
     return Overloaded("The server cannot reach or write its store now. Nothing was changed; try again.")
