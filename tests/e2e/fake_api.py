@@ -77,12 +77,14 @@ def fate(request: dict[str, object]) -> str:
     return str(params.get("fate", "succeeded"))
 
 
-def result_line(request: dict[str, object]) -> bytes:
+def result_line(request: dict[str, object], usage: dict[str, int | None], model: str | None) -> bytes:
     kind, _, reason = fate(request).partition(":")
     result: dict[str, object] = {"type": kind}
     if kind == "succeeded":
-        usage = {"input_tokens": 10, "output_tokens": 3, "cache_read_input_tokens": None}
-        result["message"] = {"type": "message", "content": [{"type": "text", "text": "ja – ü"}], "usage": usage}
+        content, params = [{"type": "text", "text": "ja – ü"}], request["params"]
+        assert isinstance(params, dict)
+        named = model or params.get("model", "")
+        result["message"] = {"type": "message", "model": named, "content": content, "usage": usage}
     if kind == "errored":
         words = "max_tokens: must be greater than or equal to 1"
         error = {"type": reason or "invalid_request_error", "message": words}
@@ -109,6 +111,11 @@ class FakeApi:
         self.heals_after = heals_after
         """A request that was sent so often before succeeds, if its fate is one of the moment; 0: never."""
         self.sent: Counter[str] = Counter()
+        self.usage: dict[str, int | None] = {"input_tokens": 10, "output_tokens": 3, "cache_read_input_tokens": None}
+        self.answering_model: str | None = None
+        """The name that answers have in place of the one that was asked for."""
+        self.counts_tokens = False
+        self.counted: list[dict[str, object]] = []
         self.knows_keys = knows_keys
         self.looks = looks
         self.backwards = backwards
@@ -146,7 +153,7 @@ class FakeApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix(self.prefix)
-        return await self._of_batches(request, path) if path.startswith(BATCHES) else self._beside(path)
+        return await self._of_batches(request, path) if path.startswith(BATCHES) else await self._beside(request, path)
 
     async def _of_batches(self, request: web.Request, path: str) -> web.StreamResponse:
         parts = path.removeprefix(BATCHES).strip("/").split("/")
@@ -175,7 +182,10 @@ class FakeApi:
             return drop(request)
         return await cut(request, response, fault.after) if isinstance(fault, Cut) else response
 
-    def _beside(self, path: str) -> web.Response:
+    async def _beside(self, request: web.Request, path: str) -> web.Response:
+        if path == "/v1/messages/count_tokens" and self.counts_tokens:
+            self.counted.append(await request.json())
+            return web.json_response({"input_tokens": 500})
         if path == "/batchyard/v1/server" and self.knows_keys:
             return web.json_response({"name": "batchyard", "version": "0", "idempotency_key_seconds": 86_400})
         return error(404, "Not found: there is nothing at this path.")
@@ -220,9 +230,12 @@ class FakeApi:
         del self.batches[batch_id]
         return web.json_response({"id": batch_id, "type": "message_batch_deleted"})
 
+    def _line(self, request: dict[str, object]) -> bytes:
+        return result_line(request, self.usage, self.answering_model)
+
     async def _results(self, request: web.Request, batch_id: str) -> web.Response:
         requests = self.batches[batch_id].requests
-        body = b"".join(result_line(one) for one in (reversed(requests) if self.backwards else requests))
+        body = b"".join(self._line(one) for one in (reversed(requests) if self.backwards else requests))
         headers = {"content-type": "application/x-jsonl"}
         wanted = request.headers.get("range")
         if not self.ranges or wanted is None:

@@ -4,6 +4,9 @@ from tests.planted.bug import Bug
 
 CREATES = "tests/e2e/test_client_creates.py"
 JOB = "tests/e2e/test_client_job.py"
+COST = "tests/e2e/test_cli_cost.py"
+FORMS = "tests/unit/test_input_forms.py"
+RUN = "tests/e2e/test_cli_run.py"
 INPUT = "tests/unit/test_job_input.py"
 API = "tests/e2e/test_client_api.py"
 ROUNDS = "tests/e2e/test_client_rounds.py"
@@ -228,5 +231,47 @@ CLIENT = [
         "error.innermost.type in PASSING",
         'error.innermost.type != ""',
         ROUNDS,
+    ),
+    Bug(
+        "batches that run cost nothing yet",
+        "client/batching.py",
+        "                spent += self._bound(place) if cost is None else cost\n",
+        "                spent += cost or 0\n",
+        COST,
+    ),
+    Bug(
+        "a first request is sent a second time with the rest",
+        "client/limits.py",
+        "most = self._limits.requests if self._parts else self._limits.first or self._limits.requests",
+        "most = self._limits.requests",
+        COST,
+    ),
+    Bug(
+        "a torn zstd is taken for its end",
+        "client/compressed.py",
+        "            if self._is_open:\n",
+        "            if not chunk and self._ready:\n",
+        FORMS,
+    ),
+    Bug(
+        "what cannot be carried over is dropped in silence",
+        "client/openai_lines.py",
+        "        if name not in _CARRIED:\n",
+        "        if name not in _CARRIED:\n            continue\n        if name == '':\n",
+        FORMS,
+    ),
+    Bug(
+        "rows are joined one off",
+        "client/output.py",
+        "        return self._intake.rows(), columns\n",
+        "        rows = self._intake.rows()\n        return iter([next(rows), *self._intake.rows()]), columns\n",
+        RUN,
+    ),
+    Bug(
+        "an output that exists is overwritten",
+        "client/output.py",
+        "    if path.exists() and not force:",
+        "    if path.exists() and force:",
+        f"{RUN} {JOB}",
     ),
 ]

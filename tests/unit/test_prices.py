@@ -66,7 +66,14 @@ def test_a_price_that_is_none_is_refused_with_the_form(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "shown"),
-    [("0", "$0.00"), ("1234.5", "$1,234.50"), ("0.5", "$0.50"), ("0.0123", "$0.012"), ("0.0000021", "$0.0000021")],
+    [
+        ("0", "$0.00"),
+        ("1234.5", "$1,234.50"),
+        ("0.5", "$0.50"),
+        ("0.0123", "$0.012"),
+        ("0.01", "$0.01"),
+        ("0.0000021", "$0.0000021"),
+    ],
 )
 def test_small_amounts_keep_two_digits(amount: str, shown: str) -> None:
     assert in_dollars(Decimal(amount)) == shown

@@ -71,6 +71,12 @@ class Live:
         if self._bar is not None:
             self._bar.stop()
 
+    def pause(self) -> None:
+        """Put the bar away for good: a question is asked where it was. From here on there are lines."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
     def hear(self, event: "Event") -> None:
         """Tell of an event of a job."""
         from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain

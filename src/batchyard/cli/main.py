@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, folder, keys, run, serve, upstreams
+from batchyard.cli import batches, estimate, folder, keys, run, serve, upstreams
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -45,6 +45,7 @@ upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_
 
 program.command("serve")(serve.serve)
 program.command("run")(run.run)
+program.command("estimate")(estimate.estimate)
 program.command("create")(batches.create)
 program.command("list")(batches.list_)
 program.command("show")(batches.show)

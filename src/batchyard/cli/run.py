@@ -2,13 +2,15 @@
 
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchyard.cli.attempt import goes_on, show_attempt
 from batchyard.cli.bundles import Made, Server, Split, taking
+from batchyard.cli.estimate import Priced
 from batchyard.cli.live import Live, sum_up
 from batchyard.cli.loop import Stopped, complete
 from batchyard.cli.options import AsJson, Force, Input, Output, path_or_stdout
@@ -57,9 +59,17 @@ class Going:
     ] = 2
     detach: Annotated[bool, typer.Option("--detach", help="Create the batches, and leave.")] = False
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything, and send nothing.")] = False
+    max_cost: Annotated[
+        str | None,
+        typer.Option(metavar="DOLLARS", help="Make no batch that could cost more than what is left of this."),
+    ] = None
+    attempt: Annotated[
+        int | None,
+        typer.Option("--try", metavar="N", min=1, help="Send N requests first, show answers and price, then ask."),
+    ] = None
 
 
-@taking(server=Server, made=Made, split=Split, shaped=Shaped, going=Going)
+@taking(server=Server, made=Made, split=Split, shaped=Shaped, going=Going, priced=Priced)
 def run(
     input: Input,  # noqa: A002 - the word users know
     server: Server,
@@ -67,6 +77,7 @@ def run(
     split: Split,
     shaped: Shaped,
     going: Going,
+    priced: Priced,
     output: Output = None,
     json: AsJson = False,
 ) -> int:
@@ -80,33 +91,48 @@ def run(
       $ batchyard run requests.jsonl -o results.jsonl
       $ batchyard run reviews.csv --template 'Classify: {review}' --model claude-haiku-4-5 --max-tokens 5 -o labels.csv
     """
-    from batchyard.client.errors import ServerError
     from batchyard.client.job import prepared
-    from batchyard.client.prices import Prices
 
-    url, key = server.address
-    job = _job(input, path_or_stdout(output), made, split, shaped, going)
-    if job.output is None and (json or going.detach):
-        raise _needs_output("--json" if json else "--detach")
-    began, prices = time.monotonic(), Prices()
+    (url, key), began, prices = server.address, time.monotonic(), priced.prices
+    job = _job(input, path_or_stdout(output), made, split, shaped, going, prices)
+    wanting = {"--json": json, "--detach": going.detach, "--try": going.attempt is not None}
+    if job.output is None and any(wanting.values()):
+        raise _needs_output(next(option for option, is_given in wanting.items() if is_given))
     with prepared(job, url) as work:
         if going.dry_run:
             return _say_plan(work, json=json)
-        if job.output is None:
-            say("without -o no state is kept: if this stops, its results are fetched with `batchyard results`")
-        try:
-            tally = complete(_go(work, url, key, prices, detach=going.detach))
-        except (ServerError, KeyboardInterrupt, Stopped, OSError):
-            _say_how_to_go_on(work)
+        tally = _completed(work, url, key, prices, going)
+    return tally if isinstance(tally, int) else _end(job, tally, prices, time.monotonic() - began, json=json)
+
+
+def _completed(work: "Run", url: str, key: str, prices: "Prices", going: Going) -> "Tally | int":
+    """Return what the job came to, or the exit status of one that is left before its end."""
+    from batchyard.client.budget import CostReached
+    from batchyard.client.errors import ServerError
+
+    if work.journal.path is None:
+        say("without -o no state is kept: if this stops, its results are fetched with `batchyard results`")
+    try:
+        return complete(_go(work, url, key, prices, going))
+    except CostReached as reached:
+        if not work.batch_ids:
             raise
-    return 0 if tally is None else _end(job, tally, prices, time.monotonic() - began, json=json)
+        say(f"batchyard: {reached}")
+        return 1
+    except (ServerError, KeyboardInterrupt, Stopped, OSError):
+        _say_how_to_go_on(work)
+        raise
 
 
-def _job(source: str, output: Path | None, made: Made, split: Split, shaped: Shaped, going: Going) -> "Job":
+def _job(
+    source: str, output: Path | None, made: Made, split: Split, shaped: Shaped, going: Going, prices: "Prices"
+) -> "Job":
     from batchyard.client.answers import EXTRACTS
+    from batchyard.client.budget import Budget
     from batchyard.client.errors import WrongUse
     from batchyard.client.job import Job
     from batchyard.client.output import OUTPUT_FORMATS
+    from batchyard.client.prices import dollars
 
     if shaped.extract is not None and shaped.extract not in EXTRACTS:
         raise WrongUse(f"--extract {shaped.extract!r} is none of {', '.join(EXTRACTS)}")
@@ -116,26 +142,32 @@ def _job(source: str, output: Path | None, made: Made, split: Split, shaped: Sha
         source,
         output,
         shaped.force,
-        split.limits,
+        replace(split.limits, first=going.attempt),
         retries=going.retries,
         errors=shaped.errors or (output and output.with_name(f"{output.stem}.errors.jsonl")),
         making=made.making(source),
         form=made.format,
         output_format=shaped.output_format,
         extract=shaped.extract,
+        budget=None if going.max_cost is None else Budget(dollars("--max-cost", going.max_cost), prices),
     )
 
 
-async def _go(work: "Run", url: str, key: str, prices: "Prices", *, detach: bool) -> "Tally | None":
+async def _go(work: "Run", url: str, key: str, prices: "Prices", going: Going) -> "Tally | int":
     from batchyard.client.api import Api
 
     with Live(prices) as live:
         async with Api(url, key, on_repeat=live.repeat) as api:
-            if not detach:
+            if going.attempt is not None:
+                shown = show_attempt(await work.attempt(api, live.hear), work.plan.requests, prices)
+                if not shown or not goes_on(live, work.plan.requests - going.attempt):
+                    say("the same command without --try goes on with the rest")
+                    return 0 if shown else 1
+            if not going.detach:
                 return await work.go(api, live.hear, sys.stdout.buffer)
-            await work.begin(api, live.hear)
+            await work.detach(api, live.hear)
     say("left to the server: the same command without --detach waits for it and writes the results")
-    return None
+    return 0
 
 
 def _end(job: "Job", tally: "Tally", prices: "Prices", seconds: float, *, json: bool) -> int:

@@ -41,6 +41,18 @@ class Body(Protocol):
         """Yield exactly ``size`` bytes, or raise."""
 
 
+class Fixed:
+    """A small body that is held whole."""
+
+    def __init__(self, content: bytes) -> None:
+        self.size = len(content)
+        self.problem: Exception | None = None
+        self._content = content
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
 BATCHES = "/v1/messages/batches"
 EXTENSION = "/batchyard/v1/batches"
 """What Batchyard's servers have beside the wire."""
@@ -90,6 +102,11 @@ class Api:
             raise
         except BadReply:
             return 0.0
+
+    async def count_tokens(self, params: bytes) -> int:
+        """Return how many tokens the params are, as the server counts them."""
+        body = Fixed(params)
+        return replies.input_tokens(await self._call("POST", "", body=body, root="/v1/messages/count_tokens"))
 
     async def create(self, body: Body, *, idempotency_key: str, again: bool = True) -> MessageBatch:
         """Create a batch. A server that knows idempotency keys makes one batch of any number of tries.

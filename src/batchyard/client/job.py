@@ -14,20 +14,18 @@ from typing import BinaryIO
 
 from batchyard.client.answers import COLUMNS
 from batchyard.client.api import Api
-from batchyard.client.arrange import OtherResults, arrange
+from batchyard.client.batching import Batching
+from batchyard.client.budget import Budget
 from batchyard.client.creates import SETTLE_SECONDS, Creator
-from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain, Tell
-from batchyard.client.fetch import resume
-from batchyard.client.follow import Sleep, pause_after
+from batchyard.client.events import Checked, Collecting, SentAgain, Tell
+from batchyard.client.follow import Sleep
 from batchyard.client.intakes import Intake, named, taken
 from batchyard.client.journal import Journal, PartState
 from batchyard.client.limits import Limits
 from batchyard.client.making import Making
 from batchyard.client.output import LINES, Output, check_output, shape_of
 from batchyard.client.patience import Patience
-from batchyard.client.replies import Counts, MessageBatch
-from batchyard.client.rounds import Rounds
-from batchyard.client.source import custom_ids
+from batchyard.client.rounds import Final, Rounds
 from batchyard.client.tally import Tally
 from batchyard.client.workplace import Workplace, beside
 
@@ -53,6 +51,7 @@ class Job:
     output_format: str | None = None
     extract: str | None = None
     """Which part of an answer is joined to its row: ``text``, ``json`` or ``tool``."""
+    budget: Budget | None = None
     settle_seconds: float = SETTLE_SECONDS
 
     @property
@@ -94,8 +93,7 @@ class Run:
         self._job = job
         self.plan = intake.plan
         self._workplace = workplace
-        self._rounds = Rounds(intake.lines, journal, workplace, job.limits)
-        self._latest: dict[str, MessageBatch] = {}
+        self._rounds = Rounds(intake.lines, journal, workplace, replace(job.limits, first=None))
 
     def close(self) -> None:
         self._rounds.close()
@@ -116,108 +114,52 @@ class Run:
             assert self.journal.tally is not None, "an output that was written without its tally"
             self._discard()
             return self.journal.tally
-        self._forget_lost_results()
-        creator = await self.begin(api, tell, sleep)
+        batching = await self.begun(api, tell, sleep)
         while True:
-            await self._end_round(creator, tell)
+            await batching.end_round(tell)
             if self.journal.rounds > self._job.retries or not self._rounds.plan_next():
                 break
             again = [state.part.requests for _, state in self._this_round()]
             tell(SentAgain(sum(again), len(again)))
-            await self._create_all(creator, tell)
         tell(Collecting(self.plan.requests))
         tally = self.output.write(self._rounds.final(), self.journal, out)
         self._discard()
         return tally
 
-    async def begin(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> Creator:
-        """See to it that every part of this round has its batch."""
+    async def detach(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> None:
+        """See to it that every part of this round has its batch, and leave."""
+        batching = await self.begun(api, tell, sleep)
+        while not await batching.create(tell):
+            await batching.end_created(tell)
+
+    async def attempt(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> list[Final]:
+        """Send the first batch alone, and return its results."""
+        batching = await self.begun(api, tell, sleep)
+        await batching.create(tell, most=1)
+        await batching.end_created(tell)
+        return list(self._rounds.of_part(0))
+
+    async def begun(self, api: Api, tell: Tell, sleep: Sleep) -> Batching:
+        """Find out what the server is, before anything large is on its way."""
+        self._forget_lost_results()
         parts = self._this_round()
         tell(Checked(self.plan.requests, len(parts), sum(state.batch_id is not None for _, state in parts)))
         seconds = 0.0
-        if any(state.batch_id is None for _, state in parts):
+        if self._job.retries or any(state.batch_id is None for _, state in parts):
             await api.page(limit=1)  # a wrong key or address is found out before 256 MB are on their way
             seconds = await api.key_seconds()
         api.patience = PATIENCE
         creator = Creator(api, self.journal, seconds, sleep, self._job.settle_seconds)
-        await self._create_all(creator, tell)
-        return creator
+        return Batching(creator, self.journal, self._rounds, self._workplace, self._job.budget)
 
     def _this_round(self) -> list[tuple[int, PartState]]:
         return self.journal.of_round(self.journal.rounds - 1)
-
-    async def _create_all(self, creator: Creator, tell: Tell) -> None:
-        parts = self._this_round()
-        for count, (number, state) in enumerate(parts, start=1):
-            requests = state.part.requests
-
-            def created(batch_id: str, count: int = count, requests: int = requests) -> None:
-                tell(Created(batch_id, count, len(parts), requests))
-
-            await creator.create(number, self._rounds.requests(state.round), created)
-            if state.batch_id is None:
-                tell(Doubtful(tuple(state.suspects), requests))
-
-    async def _end_round(self, creator: Creator, tell: Tell) -> None:
-        """Follow the batches of this round until all have ended, and fetch the results of each as it ends."""
-        waited = 0.0
-        while True:
-            for number, state in self._this_round():
-                await self._look(creator, number, state, tell)
-            tell(self._counted())
-            if all(state.fetched is not None for _, state in self._this_round()):
-                return
-            await creator.sleep(pause_after(waited))
-            waited += pause_after(waited)
-
-    async def _look(self, creator: Creator, number: int, state: PartState, tell: Tell) -> None:
-        if state.fetched is not None:
-            return
-        for batch_id in list(state.batch_ids):
-            batch = self._latest[batch_id] = await creator.api.retrieve(batch_id)
-            if batch.has_ended and await self._fetch(creator.api, number, batch_id):
-                tell(Fetched(batch_id, state.part.requests))
-                return
-        if not state.batch_ids:  # none of the suspects was it
-            await creator.create(number, self._rounds.requests(state.round), lambda _batch_id: None)
-
-    async def _fetch(self, api: Api, number: int, batch_id: str) -> bool:
-        """Fetch the results of a batch; False if it was a suspect, and is of other requests."""
-        state = self.journal.parts[number]
-        requests = self._rounds.requests(state.round)
-        raw = self._workplace.download(number, batch_id)
-        await resume(api, batch_id, raw)
-        try:
-            arranged = self._workplace.results(number)
-            tally = arrange(raw, batch_id, lambda: custom_ids(requests, state.part), arranged)
-        except OtherResults:
-            raw.unlink()
-            if state.batch_id == batch_id:
-                raise
-            self.journal.reject(number, batch_id)
-            return False
-        if state.batch_id is None:
-            self.journal.created(number, batch_id)
-        self.journal.fetched(number, tally)
-        return True
 
     def _forget_lost_results(self) -> None:
         """What somebody removed is fetched again."""
         for number, state in enumerate(self.journal.parts):
             if state.fetched is not None and not self._workplace.results(number).exists():
                 state.fetched = None
-
-    def _counted(self) -> Counted:
-        counts, fetched = Counts(), Tally()
-        for _, state in self._this_round():
-            if state.fetched is not None:
-                counts += Counts(**state.fetched.counts)
-                fetched += state.fetched
-            elif state.batch_ids and (batch := self._latest.get(state.batch_ids[0])):
-                counts += batch.request_counts
-            else:
-                counts += Counts(processing=state.part.requests)
-        return Counted(counts, fetched)
 
     def _discard(self) -> None:
         self._workplace.discard()

@@ -15,6 +15,8 @@ class Limits:
 
     requests: int = 100_000
     body_bytes: int = 256 * 2**20
+    first: int | None = None
+    """Requests in the first batch, where it is to be a small one."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -40,7 +42,8 @@ class Cutter:
     def take(self, number: int, line: bytes) -> None:
         """Put the request on this line into the part at hand, or into the next."""
         size = len(line.strip()) + (1 if self._requests else 0)
-        if self._requests == self._limits.requests or self._body_bytes + size > self._limits.body_bytes:
+        most = self._limits.requests if self._parts else self._limits.first or self._limits.requests
+        if self._requests >= most or self._body_bytes + size > self._limits.body_bytes:
             self._close()
             self._begin(number)
             size = len(line.strip())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import cache
 
+from batchyard.client.errors import WrongUse
 from batchyard.client.tally import Tokens
 
 MILLION = Decimal(1_000_000)
@@ -138,9 +139,20 @@ def _rates(model: str, size: int, context: Mapping[str, str]) -> Rates | None:
         return None
 
 
+def dollars(option: str, text: str) -> Decimal:
+    """Return an amount that was typed; ``WrongUse`` if it is none."""
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("nan")
+    if not amount.is_finite() or amount <= 0:
+        raise WrongUse(f"{option} {text!r} must be an amount of dollars, such as 12.50")
+    return amount
+
+
 def in_dollars(amount: Decimal) -> str:
     """Return an amount with cents, or with two digits that say something where it is less than a dollar."""
     if amount >= 1 or amount == 0:
         return f"${amount:,.2f}"
-    places = min(max(2, 1 - amount.adjusted()), 8)
-    return f"${amount:.{places}f}"
+    whole, _, cents = f"{amount:.{min(1 - amount.adjusted(), 8)}f}".partition(".")
+    return f"${whole}.{cents.rstrip('0'):0<2}"

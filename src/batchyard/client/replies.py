@@ -117,6 +117,10 @@ class _Server(msgspec.Struct, frozen=True):
     idempotency_key_seconds: float = 0.0
 
 
+class _Count(msgspec.Struct, frozen=True):
+    input_tokens: int
+
+
 class _Failure(msgspec.Struct, frozen=True):
     error: ErrorText
     request_id: str | None = None
@@ -159,6 +163,11 @@ def page(raw: bytes) -> Page:
 def key_seconds(raw: bytes) -> float:
     """Return for how long a server says that it knows an idempotency key."""
     return _decode(raw, _Server).idempotency_key_seconds
+
+
+def input_tokens(raw: bytes) -> int:
+    """Return the number of a count of tokens."""
+    return _decode(raw, _Count).input_tokens
 
 
 def refusal(status: int, raw: bytes, headers: Mapping[str, str]) -> RefusedByServer:

@@ -74,7 +74,12 @@ class Rounds:
                 yield request, line, known
 
     def _of_round(self, number: int) -> Iterator[Final]:
-        for place, state in self._journal.of_round(number):
-            with self._workplace.results(place).open("rb") as lines:
-                for (_, request), line in zip(request_lines(self.requests(number), state.part), lines, strict=True):
-                    yield request, line.rstrip(b"\r\n"), result_line(line)
+        for place, _ in self._journal.of_round(number):
+            yield from self.of_part(place)
+
+    def of_part(self, place: int) -> Iterator[Final]:
+        """Yield each request of a part with its result."""
+        state = self._journal.parts[place]
+        with self._workplace.results(place).open("rb") as lines:
+            for (_, request), line in zip(request_lines(self.requests(state.round), state.part), lines, strict=True):
+                yield request, line.rstrip(b"\r\n"), result_line(line)

@@ -1,0 +1,135 @@
+"""The parts of a round become batches, are followed, and their results are fetched as each ends."""
+
+from decimal import Decimal
+
+from batchyard.client.api import Api
+from batchyard.client.arrange import OtherResults, arrange
+from batchyard.client.budget import Budget
+from batchyard.client.creates import Creator
+from batchyard.client.events import Counted, Created, Doubtful, Fetched, Tell
+from batchyard.client.fetch import resume
+from batchyard.client.follow import pause_after
+from batchyard.client.journal import Journal, PartState
+from batchyard.client.replies import Counts, MessageBatch
+from batchyard.client.rounds import Rounds
+from batchyard.client.source import custom_ids, request_lines
+from batchyard.client.tally import Tally
+from batchyard.client.workplace import Workplace
+
+
+class Batching:
+    """The batches of one job on one server."""
+
+    def __init__(
+        self, creator: Creator, journal: Journal, rounds: Rounds, workplace: Workplace, budget: Budget | None
+    ) -> None:
+        self._creator = creator
+        self._journal = journal
+        self._rounds = rounds
+        self._workplace = workplace
+        self._budget = budget
+        self._bounds: dict[int, Decimal] = {}
+        self._latest: dict[str, MessageBatch] = {}
+
+    async def end_round(self, tell: Tell) -> None:
+        """Create what is left of this round, and wait until all of it has ended and is here."""
+        while not await self.create(tell):
+            await self.end_created(tell)
+        await self.end_created(tell)
+
+    async def create(self, tell: Tell, most: int | None = None) -> bool:
+        """Create the parts of this round, so many at most; False if those that run must end first, for their cost.
+
+        Raises ``CostReached`` where nothing runs that could turn out cheaper.
+        """
+        parts = self._journal.of_round(self._journal.rounds - 1)
+        for count, (number, state) in enumerate(parts[:most], start=1):
+            requests = state.part.requests
+            if state.sent_at is None and not self._fits(number):
+                return False
+
+            def created(batch_id: str, count: int = count, requests: int = requests) -> None:
+                tell(Created(batch_id, count, len(parts), requests))
+
+            await self._creator.create(number, self._rounds.requests(state.round), created)
+            if state.batch_id is None:
+                tell(Doubtful(tuple(state.suspects), requests))
+        return True
+
+    async def end_created(self, tell: Tell) -> None:
+        """Follow what was created of this round until all of it has ended, and fetch the results of each."""
+        waited = 0.0
+        while True:
+            parts = self._journal.of_round(self._journal.rounds - 1)
+            for number, state in parts:
+                await self._look(number, state, tell)
+            tell(self._counted(parts))
+            if all(state.fetched is not None for _, state in parts if state.sent_at is not None):
+                return
+            await self._creator.sleep(pause_after(waited))
+            waited += pause_after(waited)
+
+    def _fits(self, number: int) -> bool:
+        if self._budget is None:
+            return True
+        spent, running = Decimal(0), False
+        for place, state in enumerate(self._journal.parts):
+            if state.sent_at is not None:
+                cost = None if state.fetched is None else self._budget.spent(state.fetched)
+                spent += self._bound(place) if cost is None else cost
+                running = running or state.fetched is None
+        bound = self._bound(number)
+        if not running and spent + bound > self._budget.most:
+            raise self._budget.reached(spent, bound, self._journal.parts[number].part.requests)
+        return spent + bound <= self._budget.most
+
+    def _bound(self, number: int) -> Decimal:
+        assert self._budget is not None, "the bound of a cost that has no limit"
+        if number not in self._bounds:
+            state = self._journal.parts[number]
+            lines = request_lines(self._rounds.requests(state.round), state.part)
+            self._bounds[number] = self._budget.bound(lines, state.part.requests)
+        return self._bounds[number]
+
+    async def _look(self, number: int, state: PartState, tell: Tell) -> None:
+        if state.fetched is not None or state.sent_at is None:
+            return
+        for batch_id in list(state.batch_ids):
+            batch = self._latest[batch_id] = await self._creator.api.retrieve(batch_id)
+            if batch.has_ended and await self._fetch(self._creator.api, number, batch_id):
+                tell(Fetched(batch_id, state.part.requests))
+                return
+        if not state.batch_ids:  # none of the suspects was it
+            await self._creator.create(number, self._rounds.requests(state.round), lambda _batch_id: None)
+
+    async def _fetch(self, api: Api, number: int, batch_id: str) -> bool:
+        """Fetch the results of a batch; False if it was a suspect, and is of other requests."""
+        state = self._journal.parts[number]
+        requests = self._rounds.requests(state.round)
+        raw = self._workplace.download(number, batch_id)
+        await resume(api, batch_id, raw)
+        try:
+            arranged = self._workplace.results(number)
+            tally = arrange(raw, batch_id, lambda: custom_ids(requests, state.part), arranged)
+        except OtherResults:
+            raw.unlink()
+            if state.batch_id == batch_id:
+                raise
+            self._journal.reject(number, batch_id)
+            return False
+        if state.batch_id is None:
+            self._journal.created(number, batch_id)
+        self._journal.fetched(number, tally)
+        return True
+
+    def _counted(self, parts: list[tuple[int, PartState]]) -> Counted:
+        counts, fetched = Counts(), Tally()
+        for _, state in parts:
+            if state.fetched is not None:
+                counts += Counts(**state.fetched.counts)
+                fetched += state.fetched
+            elif state.batch_ids and (batch := self._latest.get(state.batch_ids[0])):
+                counts += batch.request_counts
+            else:
+                counts += Counts(processing=state.part.requests)
+        return Counted(counts, fetched)
