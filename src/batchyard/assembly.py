@@ -94,7 +94,7 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
     try:
         inner: Upstream
         if table.api == "chat-completions":
-            inner = ChatUpstream(table.url, table.key, limits, server=table.server, now=clock.now)
+            inner = ChatUpstream(table.url, table.key, limits, server=table.server, streams=table.stream, now=clock.now)
         else:
             inner = MessagesUpstream(
                 table.url,
@@ -103,6 +103,7 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
                 server=table.server,
                 forward_version=table.forward_version,
                 forward_betas=table.forward_betas,
+                streams=table.stream,
                 now=clock.now,
             )
     except ValueError as wrong:

@@ -37,6 +37,7 @@ class UpstreamTable:
     key_file: Path | None = absent(FILE, "no key", "File with its key.")
     concurrency: int | None = absent(whole(1, 100_000), "the general setting", "Most requests in flight there.")
     params: str = setting(one_of("pass", "strict"), "pass", "Who judges params: the server, or we before it is asked.")
+    stream: bool = setting(SWITCH, "false", "Ask for each answer as a stream, so that silence is seen.")
     model: str | None = absent(TEXT, "as the client says", "Ask it for this model, whatever the client says.")
     server: str = setting(
         one_of("auto", "anthropic", "vllm", "sglang", "llama.cpp", "ollama", "lm-studio", "plain"),

@@ -24,8 +24,8 @@ from batchyard.domain.outcome import (
     Unknown,
 )
 from batchyard.ports import Call
-from batchyard.testing import fault_kinds
-from batchyard.testing.fault_kinds import GOOD, KINDS, Speech, whole
+from batchyard.testing import fault_kinds, fault_streams
+from batchyard.testing.fault_kinds import GOOD, KINDS, Speech
 from batchyard.testing.faults import Fault, FaultServer, in_turn
 from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
@@ -49,26 +49,31 @@ MATRIX = [(name, outcome) for outcome, kinds in EXPECTED.items() for name in kin
 
 @dataclass(frozen=True)
 class Dialect:
-    """An adapter, the params it is given, what it sends for them, and what its servers say."""
+    """An adapter, the params it is given, what it sends for them, and what its servers say: whole, or as a stream."""
 
     upstream: type[MessagesUpstream] | type[ChatUpstream]
     params: bytes
     sent: bytes
     speech: Speech
-    kinds: dict[str, Fault]
+    streams: bool = False
+
+    @property
+    def kinds(self) -> dict[str, Fault]:
+        return _KINDS[self.speech.good]
 
 
 CHAT_PARAMS = b'{"model":"faulty", "max_tokens":5, "temperature":0.10, "messages":[{"role":"user","content":"x"}]}'
+CHAT_SENT = b'{"model":"faulty","temperature":0.10,"max_tokens":5,"messages":[{"role":"user","content":"x"}]}'
+STREAM_SENT = CHAT_SENT[:-1] + b',"stream":true,"stream_options":{"include_usage":true}}'
 DIALECTS = {
-    "messages": Dialect(MessagesUpstream, PARAMS, PARAMS, fault_kinds.MESSAGES, KINDS),
-    "chat": Dialect(
-        ChatUpstream,
-        CHAT_PARAMS,
-        b'{"model":"faulty","temperature":0.10,"max_tokens":5,"messages":[{"role":"user","content":"x"}]}',
-        fault_kinds.CHAT,
-        fault_kinds.kinds(fault_kinds.CHAT),
+    "messages": Dialect(MessagesUpstream, PARAMS, PARAMS, fault_kinds.MESSAGES),
+    "chat": Dialect(ChatUpstream, CHAT_PARAMS, CHAT_SENT, fault_kinds.CHAT),
+    "messages-stream": Dialect(
+        MessagesUpstream, PARAMS, PARAMS[:-1] + b',"stream":true}', fault_streams.MESSAGE_EVENTS, streams=True
     ),
+    "chat-stream": Dialect(ChatUpstream, CHAT_PARAMS, STREAM_SENT, fault_streams.CHAT_CHUNKS, streams=True),
 }
+_KINDS = {dialect.speech.good: fault_kinds.kinds(dialect.speech) for dialect in DIALECTS.values()}
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -100,7 +105,7 @@ async def attempts(
 ) -> tuple[list[Outcome], FaultServer, MessagesUpstream | ChatUpstream]:
     """Make the calls one after the other and close all; the servers and pools are left to be looked at."""
     server = FaultServer(script)
-    upstream = dialect.upstream(await server.start(), "sk-test-0123456789", limits)
+    upstream = dialect.upstream(await server.start(), "sk-test-0123456789", limits, streams=dialect.streams)
     try:
         call = Call(dialect.params, "2023-06-01")
         outcomes = [await upstream.attempt(call) for _ in range(calls)]
@@ -150,13 +155,15 @@ def test_each_fault_has_its_outcome_and_the_next_call_works(
 def test_a_truncated_answer_with_the_right_length_is_unknown(run: Run, dialect: Dialect, place: int | str) -> None:
     good = dialect.speech.good
     cut = good[: len(good) // 2] if isinstance(place, str) else good[:place]
-    [outcome], _, _ = run(attempts(dialect, in_turn([fault_kinds.sends(whole(cut))], dialect.kinds["good"]), 1))
+    [outcome], _, _ = run(
+        attempts(dialect, in_turn([fault_kinds.sends(dialect.speech.whole(cut))], dialect.kinds["good"]), 1)
+    )
 
     assert isinstance(outcome, Unknown)
 
 
 def test_an_answer_cut_after_any_byte_is_never_answered(run: Run, dialect: Dialect) -> None:
-    answer = whole(dialect.speech.good)
+    answer = dialect.speech.whole(dialect.speech.good)
     cuts = [fault_kinds.sends(answer[:length], then_close=True) for length in range(len(answer))]
 
     outcomes, server, _ = run(attempts(dialect, in_turn(cuts, dialect.kinds["good"]), len(cuts) + 1))
@@ -167,7 +174,7 @@ def test_an_answer_cut_after_any_byte_is_never_answered(run: Run, dialect: Diale
 
 def test_chunks_cut_after_any_byte_are_never_answered(run: Run, dialect: Dialect) -> None:
     pieces = fault_kinds.chunked(dialect.speech.good, 64)
-    answer = fault_kinds.head(headers=[("transfer-encoding", "chunked")]) + pieces + b"0\r\n\r\n"
+    answer = dialect.speech.head(headers=[("transfer-encoding", "chunked")]) + pieces + b"0\r\n\r\n"
     cuts = [fault_kinds.sends(answer[:length], then_close=True) for length in range(len(answer))]
 
     outcomes, _, _ = run(attempts(dialect, in_turn(cuts, dialect.kinds["good"]), len(cuts)))

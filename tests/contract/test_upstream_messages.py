@@ -440,7 +440,7 @@ def test_a_cancel_that_comes_after_the_answer_cuts_nothing(on: Loop) -> None:
     ],
 )
 def test_each_limit_on_time_is_kept_and_named(on: Loop, limits: CallLimits, name: str, words: str) -> None:
-    kinds = KINDS | {"dribble_fast": fault_kinds.dribbles(0.01)}
+    kinds = KINDS | {"dribble_fast": fault_kinds.dribbles(0.01, fault_kinds.whole(GOOD))}
 
     async def scene(server: FaultServer, url: str) -> None:
         outcome = await one(url, limits=limits)

@@ -21,11 +21,12 @@ from tests.e2e.processes import ServerProcess
 pytestmark = pytest.mark.accept
 
 Params = dict[str, Any]
-DIALECTS = ["messages", "chat-completions"]
+DIALECTS = ["messages", "chat-completions", "messages, streamed", "chat-completions, streamed"]
 TABLE = """
 [upstreams.llama]
 url = "{url}"
 api = "{api}"
+stream = {stream}
 concurrency = {concurrency}
 """
 WAIT_SECONDS = 240.0
@@ -50,7 +51,9 @@ def server(llama_server: LlamaServer, dialect: str, tmp_path: Path) -> Iterator[
 
 
 def batchyard(upstream: LlamaServer, dialect: str, folder: Path, concurrency: int = 8) -> ServerProcess:
-    tables = TABLE.format(url=upstream.url, api=dialect, concurrency=concurrency)
+    api, _, streamed = dialect.partition(", ")
+    stream = "true" if streamed else "false"
+    tables = TABLE.format(url=upstream.url, api=api, stream=stream, concurrency=concurrency)
     (folder / "batchyard.toml").write_text(tables)
     return ServerProcess(folder / "data")
 

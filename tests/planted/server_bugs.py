@@ -4,6 +4,8 @@ from tests.planted.bug import Bug
 
 ANSWERS = "tests/unit/test_answer.py"
 SERVER = "tests/unit/test_servers.py"
+ASSEMBLY = "tests/unit/test_assemble.py"
+GATHERED = "tests/contract/test_upstream_gather.py"
 ALLOWANCE = "tests/unit/test_allowance.py"
 
 SERVERS = [
@@ -104,5 +106,68 @@ SERVERS = [
         "betas = call.betas if self._forwards.betas else ()",
         "betas = call.betas",
         "tests/contract/test_upstream_messages.py",
+    ),
+    Bug(
+        "streams: a stream without its last event is whole",
+        "domain/assemble.py",
+        "        if not self._ended:\n",
+        "        if self._ended is None:\n",
+        ASSEMBLY,
+    ),
+    Bug(
+        "streams: deltas of an unknown kind are dropped",
+        "domain/blocks.py",
+        "        if wanted is None or wanted != self.kind:\n",
+        "        if wanted is None:\n            return 0\n        if wanted != self.kind:\n",
+        ASSEMBLY,
+    ),
+    Bug(
+        "streams: usage is what the beginning said",
+        "domain/assemble.py",
+        "            self._usage |= {",
+        "            _ = {",
+        ASSEMBLY,
+    ),
+    Bug(
+        "streams: an error behind content is free",
+        "domain/stream_error.py",
+        "    if not begun or is_final:\n",
+        "    if not begun or True:\n",
+        f"{ASSEMBLY} {GATHERED}",
+    ),
+    Bug(
+        "streams: pings pass for progress",
+        "domain/assemble.py",
+        '        if kind == b"ping" or not data',
+        '        self.moved += kind == b"ping"\n        if kind == b"ping" or not data',
+        f"{ASSEMBLY} {GATHERED}",
+    ),
+    Bug(
+        "streams: bytes pass for progress",
+        "upstream/flow.py",
+        "        if self.by_progress and self.has_begun:\n",
+        "        if self.by_progress and self.has_begun and not self.has_begun:\n",
+        GATHERED,
+    ),
+    Bug(
+        "streams: an answer without end is kept",
+        "domain/assemble.py",
+        "        if self._told > self._max_bytes or ",
+        "        if ",
+        f"{ASSEMBLY} {GATHERED}",
+    ),
+    Bug(
+        "streams: more of the params changes than one member",
+        "upstream/messages.py",
+        'params = splice(call.params, "stream", b"true")',
+        'params = msgspec.json.encode(msgspec.json.decode(call.params) | {"stream": True})',
+        GATHERED,
+    ),
+    Bug(
+        "streams: a connection that is about to be closed is used again",
+        "upstream/http1.py",
+        "            if self._keeps_after_stream is None:\n                return\n        self._idle",
+        "        self._idle",
+        GATHERED,
     ),
 ]

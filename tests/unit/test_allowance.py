@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchyard.domain.allowance import LONGEST_RESET, Allowance, is_told, read_allowance
@@ -92,6 +92,7 @@ def test_a_limit_that_is_not_used_up_asks_for_no_wait() -> None:
     assert retry_after(ANTHROPIC, NOW) is None
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted({**ANTHROPIC, **OPENAI, "date": ""})), st.text(max_size=30)))
 def test_whatever_the_headers_say_the_numbers_are_sane(headers: dict[str, str]) -> None:
     told = read_allowance(headers, NOW)

@@ -27,15 +27,20 @@ FLOOD_BYTES = 256 * 1024 * 1024
 Headers = Sequence[tuple[str, str]]
 
 
-def head(status: int = 200, headers: Headers = (), *, version: str = "1.1") -> bytes:
+JSON = "application/json"
+
+
+def head(status: int = 200, headers: Headers = (), *, version: str = "1.1", media: str = JSON) -> bytes:
     """Return a status line and headers, with the empty line."""
-    lines = [f"HTTP/{version} {status} Whatever", "content-type: application/json"]
+    lines = [f"HTTP/{version} {status} Whatever", f"content-type: {media}"]
     return "\r\n".join([*lines, *(f"{name}: {value}" for name, value in headers), "", ""]).encode("latin-1")
 
 
-def whole(body: bytes = GOOD, status: int = 200, headers: Headers = (), *, version: str = "1.1") -> bytes:
+def whole(
+    body: bytes = GOOD, status: int = 200, headers: Headers = (), *, version: str = "1.1", media: str = JSON
+) -> bytes:
     """Return an answer with its right length."""
-    return head(status, [("content-length", str(len(body))), *headers], version=version) + body
+    return head(status, [("content-length", str(len(body))), *headers], version=version, media=media) + body
 
 
 def chunked(body: bytes, size: int) -> bytes:
@@ -87,20 +92,15 @@ def floods(start: bytes, again: bytes) -> Fault:
     return Fault(act)
 
 
-def dribbles(seconds: float = 1.0, body: bytes = GOOD) -> Fault:
-    """Return a fault that gives a good answer, one byte at a time."""
+def dribbles(seconds: float, answer: bytes) -> Fault:
+    """Return a fault that gives this answer, one byte at a time."""
 
     async def act(wire: Wire) -> None:
-        for byte in whole(body):
+        for byte in answer:
             await wire.send(bytes([byte]))
             await asyncio.sleep(seconds)
 
     return Fault(act)
-
-
-def truncated(length: int, body: bytes = GOOD) -> Fault:
-    """Return a fault whose framing is right and whose body is cut after ``length`` bytes."""
-    return sends(whole(body[:length]))
 
 
 def status(code: int, body: bytes = b"", headers: Headers = ()) -> Fault:
@@ -138,6 +138,11 @@ def limited_until(seconds: float) -> Fault:
     return Fault(act)
 
 
-async def send_bomb(wire: Wire) -> None:
-    """Answer with a bomb."""
-    await wire.send(whole(await asyncio.to_thread(bomb), headers=[("content-encoding", "gzip")]))
+def sends_bomb(media: str) -> Fault:
+    """Return a fault that answers with a bomb."""
+
+    async def act(wire: Wire) -> None:
+        packed = await asyncio.to_thread(bomb)
+        await wire.send(whole(packed, headers=[("content-encoding", "gzip")], media=media))
+
+    return Fault(act)

@@ -11,7 +11,9 @@ from typing import Any
 
 from batchyard.testing.fault_acts import (
     GOOD,
+    JSON,
     MESSAGE,
+    Headers,
     chunked,
     dribbles,
     error,
@@ -19,12 +21,11 @@ from batchyard.testing.fault_acts import (
     head,
     limited_until,
     page,
-    send_bomb,
     sends,
+    sends_bomb,
     sends_then_hangs,
     sends_then_resets,
     status,
-    truncated,
     whole,
 )
 from batchyard.testing.faults import Fault
@@ -57,7 +58,6 @@ __all__ = [
     "sends_then_hangs",
     "sends_then_resets",
     "status",
-    "truncated",
     "unknown",
     "well",
     "whole",
@@ -72,6 +72,15 @@ class Speech:
     on_many_lines: bytes
     without_end: bytes
     without_usage: bytes
+    media: str = JSON
+
+    def head(self, status: int = 200, headers: Headers = (), *, version: str = "1.1") -> bytes:
+        """Return a status line and headers of this dialect."""
+        return head(status, headers, version=version, media=self.media)
+
+    def whole(self, body: bytes, status: int = 200, headers: Headers = (), *, version: str = "1.1") -> bytes:
+        """Return an answer with its right length."""
+        return whole(body, status, headers, version=version, media=self.media)
 
 
 def _speech(answer: dict[str, Any], without_end: dict[str, Any]) -> Speech:
@@ -108,23 +117,25 @@ def well(speech: Speech) -> dict[str, Fault]:
     """Return the ways to answer well."""
     good = speech.good
     return {
-        "good": sends(whole(good)),
-        "good_late": sends(whole(good), seconds=0.05),
-        "good_chunked": sends(head(headers=[_CHUNKED]) + chunked(good, 100) + _LAST),
-        "good_in_chunks_of_one": sends(head(headers=[_CHUNKED]) + chunked(good, 1) + _LAST),
-        "good_with_trailers": sends(head(headers=[_CHUNKED]) + chunked(good, 50) + b"0\r\nx-checksum: 1\r\n\r\n"),
-        "good_byte_by_byte": sends(*(bytes([byte]) for byte in whole(good))),
-        "good_on_many_lines": sends(whole(speech.on_many_lines + b"\r\n")),
-        "good_then_close": sends(whole(good, headers=[_CLOSE]), then_close=True),
-        "good_without_length": sends(head(headers=[_CLOSE]), good, then_close=True),
-        "good_http_1_0": sends(whole(good, version="1.0"), then_close=True),
-        "good_http_1_0_without_length": sends(head(version="1.0"), good, then_close=True),
-        "good_after_interim": sends(_INTERIM, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", whole(good)),
-        "good_identity": sends(whole(good, headers=[("content-encoding", "Identity"), ("x-empty", "")])),
-        "good_with_hint": sends(whole(good, headers=[("keep-alive", "timeout=5, max=100")])),
-        "good_then_surplus": sends(whole(good) + b"and more"),
-        "good_twice": sends(whole(good) + whole(good.replace(b"msg_01", b"msg_02"))),
-        "good_then_silent_close": sends(whole(good), then_close=True),
+        "good": sends(speech.whole(good)),
+        "good_late": sends(speech.whole(good), seconds=0.05),
+        "good_chunked": sends(speech.head(headers=[_CHUNKED]) + chunked(good, 100) + _LAST),
+        "good_in_chunks_of_one": sends(speech.head(headers=[_CHUNKED]) + chunked(good, 1) + _LAST),
+        "good_with_trailers": sends(
+            speech.head(headers=[_CHUNKED]) + chunked(good, 50) + b"0\r\nx-checksum: 1\r\n\r\n"
+        ),
+        "good_byte_by_byte": sends(*(bytes([byte]) for byte in speech.whole(good))),
+        "good_on_many_lines": sends(speech.whole(speech.on_many_lines + b"\r\n")),
+        "good_then_close": sends(speech.whole(good, headers=[_CLOSE]), then_close=True),
+        "good_without_length": sends(speech.head(headers=[_CLOSE]), good, then_close=True),
+        "good_http_1_0": sends(speech.whole(good, version="1.0"), then_close=True),
+        "good_http_1_0_without_length": sends(speech.head(version="1.0"), good, then_close=True),
+        "good_after_interim": sends(_INTERIM, b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", speech.whole(good)),
+        "good_identity": sends(speech.whole(good, headers=[("content-encoding", "Identity"), ("x-empty", "")])),
+        "good_with_hint": sends(speech.whole(good, headers=[("keep-alive", "timeout=5, max=100")])),
+        "good_then_surplus": sends(speech.whole(good) + b"and more"),
+        "good_twice": sends(speech.whole(good) + speech.whole(good.replace(b"msg_01", b"msg_02"))),
+        "good_then_silent_close": sends(speech.whole(good), then_close=True),
     }
 
 
@@ -170,64 +181,68 @@ FAILED: dict[str, Fault] = {
 
 def unknown(speech: Speech) -> dict[str, Fault]:
     """Return the faults after which nobody knows whether the call was billed."""
-    return _broken_off(speech.good) | _no_answer(speech) | _no_http(speech.good)
+    return _broken_off(speech) | _no_answer(speech) | _no_http(speech)
 
 
-def _broken_off(good: bytes) -> dict[str, Fault]:
+def _broken_off(speech: Speech) -> dict[str, Fault]:
+    good = speech.good
     return {
         "reset_unread": sends_then_resets(reads_body=False),
         "reset_after_request": sends_then_resets(),
         "close_after_request": sends(then_close=True),
         "close_in_status_line": sends(b"HTTP/1.1 20", then_close=True),
-        "close_in_headers": sends(whole(good)[:40], then_close=True),
-        "close_in_body": sends(whole(good)[:-5], then_close=True),
-        "close_before_last_byte": sends(whole(good)[:-1], then_close=True),
+        "close_in_headers": sends(speech.whole(good)[:40], then_close=True),
+        "close_in_body": sends(speech.whole(good)[:-5], then_close=True),
+        "close_before_last_byte": sends(speech.whole(good)[:-1], then_close=True),
         "close_after_interim": sends(_INTERIM, then_close=True),
-        "close_in_chunk": sends(head(headers=[_CHUNKED]) + chunked(good, 100)[:-20], then_close=True),
-        "close_before_last_chunk": sends(head(headers=[_CHUNKED]) + chunked(good, 100), then_close=True),
-        "close_without_length": sends(head(headers=[_CLOSE]), good[:-1], then_close=True),
-        "reset_in_headers": sends_then_resets(whole(good)[:40]),
-        "reset_in_body": sends_then_resets(whole(good)[:-5]),
-        "reset_without_length": sends_then_resets(head(headers=[_CLOSE]), good),
-        "truncated": truncated(len(good) - 1, good),
-        "truncated_early": truncated(1, good),
+        "close_in_chunk": sends(speech.head(headers=[_CHUNKED]) + chunked(good, 100)[:-20], then_close=True),
+        "close_before_last_chunk": sends(speech.head(headers=[_CHUNKED]) + chunked(good, 100), then_close=True),
+        "close_without_length": sends(speech.head(headers=[_CLOSE]), good[:-1], then_close=True),
+        "reset_in_headers": sends_then_resets(speech.whole(good)[:40]),
+        "reset_in_body": sends_then_resets(speech.whole(good)[:-5]),
+        "reset_without_length": sends_then_resets(speech.head(headers=[_CLOSE]), good),
+        "truncated": sends(speech.whole(good[:-1])),
+        "truncated_early": sends(speech.whole(good[:1])),
     }
 
 
 def _no_answer(speech: Speech) -> dict[str, Fault]:
     good = speech.good
     return {
-        "empty_200": sends(whole(b"")),
+        "empty_200": sends(speech.whole(b"")),
         "status_201": status(201, good),
-        "status_204": sends(head(204)),
-        "html_200": sends(whole(page("It works!"))),
-        "wrong_json_200": sends(whole(b'{"choices":[]}')),
-        "no_stop_reason": sends(whole(speech.without_end)),
-        "no_usage": sends(whole(speech.without_usage)),
-        "error_200": sends(whole(error("overloaded_error"))),
-        "events_200": sends(whole(b"event: message_start\ndata: {}\n\n")),
-        "bad_utf8_200": sends(whole(good.replace(b"whole", b"wh\xfele"))),
-        "nan_200": sends(whole(good.replace(b"11", b"NaN"))),
+        "status_204": sends(speech.head(204)),
+        "html_200": sends(speech.whole(page("It works!"))),
+        "wrong_json_200": sends(speech.whole(b'{"choices":[]}')),
+        "no_stop_reason": sends(speech.whole(speech.without_end)),
+        "no_usage": sends(speech.whole(speech.without_usage)),
+        "error_200": sends(speech.whole(error("overloaded_error"))),
+        "events_200": sends(speech.whole(b"event: message_start\ndata: {}\n\n")),
+        "bad_utf8_200": sends(speech.whole(good.replace(b"whole", b"wh\xfele"))),
+        "nan_200": sends(speech.whole(good.replace(b"11", b"NaN"))),
     }
 
 
-def _no_http(good: bytes) -> dict[str, Fault]:
+def _no_http(speech: Speech) -> dict[str, Fault]:
+    good = speech.good
     return {
         "garbage": sends(bytes(range(256)) * 4, then_close=True),
         "http_0_9": sends(good, then_close=True),
-        "http_9": sends(b"HTTP/9.9" + whole(good)[8:], then_close=True),
+        "http_9": sends(b"HTTP/9.9" + speech.whole(good)[8:], then_close=True),
         "status_nonsense": sends(b"HTTP/1.1 2000 OK\r\n\r\n", then_close=True),
         "header_without_colon": sends(b"HTTP/1.1 200 OK\r\nnonsense\r\n\r\n", then_close=True),
-        "bad_chunk_size": sends(head(headers=[_CHUNKED]) + b"zz\r\n" + good, then_close=True),
-        "negative_chunk_size": sends(head(headers=[_CHUNKED]) + b"-5\r\n" + good, then_close=True),
-        "overflowing_chunk_size": sends(head(headers=[_CHUNKED]) + b"F" * 40 + b"\r\n" + good, then_close=True),
-        "chunk_without_end": sends(head(headers=[_CHUNKED]) + b"%x\r\n%bXX" % (len(good), good), then_close=True),
-        "negative_length": sends(head(headers=[("content-length", "-1")]) + good, then_close=True),
-        "two_lengths": sends(
-            head(headers=[("content-length", "5"), ("content-length", "300")]) + good, then_close=True
+        "bad_chunk_size": sends(speech.head(headers=[_CHUNKED]) + b"zz\r\n" + good, then_close=True),
+        "negative_chunk_size": sends(speech.head(headers=[_CHUNKED]) + b"-5\r\n" + good, then_close=True),
+        "overflowing_chunk_size": sends(speech.head(headers=[_CHUNKED]) + b"F" * 40 + b"\r\n" + good, then_close=True),
+        "chunk_without_end": sends(
+            speech.head(headers=[_CHUNKED]) + b"%x\r\n%bXX" % (len(good), good), then_close=True
         ),
-        "length_and_chunks": sends(head(headers=[("content-length", "5"), _CHUNKED]) + chunked(good, 9) + _LAST),
-        "length_too_short": sends(head(headers=[("content-length", str(len(good) - 9))]) + good),
+        "negative_length": sends(speech.head(headers=[("content-length", "-1")]) + good, then_close=True),
+        "two_lengths": sends(
+            speech.head(headers=[("content-length", "5"), ("content-length", "300")]) + good, then_close=True
+        ),
+        "length_and_chunks": sends(speech.head(headers=[("content-length", "5"), _CHUNKED]) + chunked(good, 9) + _LAST),
+        "length_too_short": sends(speech.head(headers=[("content-length", str(len(good) - 9))]) + good),
     }
 
 
@@ -236,15 +251,15 @@ def hung(speech: Speech) -> dict[str, Fault]:
     good = speech.good
     return {
         "hang_before_headers": sends_then_hangs(),
-        "hang_in_headers": sends_then_hangs(whole(good)[:40]),
-        "hang_after_headers": sends_then_hangs(head(headers=[("content-length", "400")])),
-        "hang_in_body": sends_then_hangs(whole(good)[:-5]),
-        "hang_in_chunk": sends_then_hangs(head(headers=[_CHUNKED]) + chunked(good, 100)[:-20]),
-        "hang_before_last_chunk": sends_then_hangs(head(headers=[_CHUNKED]) + chunked(good, 100)),
-        "hang_without_length": sends_then_hangs(head(), good),
+        "hang_in_headers": sends_then_hangs(speech.whole(good)[:40]),
+        "hang_after_headers": sends_then_hangs(speech.head(headers=[("content-length", "400")])),
+        "hang_in_body": sends_then_hangs(speech.whole(good)[:-5]),
+        "hang_in_chunk": sends_then_hangs(speech.head(headers=[_CHUNKED]) + chunked(good, 100)[:-20]),
+        "hang_before_last_chunk": sends_then_hangs(speech.head(headers=[_CHUNKED]) + chunked(good, 100)),
+        "hang_without_length": sends_then_hangs(speech.head(), good),
         "hang_after_interim": sends_then_hangs(_INTERIM),
-        "length_too_long": sends_then_hangs(head(headers=[("content-length", str(len(good) + 9))]) + good),
-        "dribble": dribbles(1.0, good),
+        "length_too_long": sends_then_hangs(speech.head(headers=[("content-length", str(len(good) + 9))]) + good),
+        "dribble": dribbles(1.0, speech.whole(good)),
     }
 
 
@@ -252,20 +267,20 @@ def hostile(speech: Speech) -> dict[str, Fault]:
     """Return the answers that are made to hurt."""
     good = speech.good
     return {
-        "huge_header": sends(whole(good, headers=[("x-large", "x" * 1_000_000)])),
-        "many_headers": sends(whole(good, headers=[(f"x-{number}", "y" * 50) for number in range(10_000)])),
+        "huge_header": sends(speech.whole(good, headers=[("x-large", "x" * 1_000_000)])),
+        "many_headers": sends(speech.whole(good, headers=[(f"x-{number}", "y" * 50) for number in range(10_000)])),
         "endless_header": floods(b"HTTP/1.1 200 OK\r\nx-endless: ", b"x" * 65536),
         "endless_headers": floods(b"HTTP/1.1 200 OK\r\n", b"x-again: and again\r\n" * 1000),
         "endless_interim": floods(b"", _INTERIM * 1000),
         "endless_trailers": floods(
-            head(headers=[_CHUNKED]) + chunked(good, 100) + b"0\r\n", b"x-again: more\r\n" * 1000
+            speech.head(headers=[_CHUNKED]) + chunked(good, 100) + b"0\r\n", b"x-again: more\r\n" * 1000
         ),
-        "endless_chunk_extension": floods(head(headers=[_CHUNKED]) + b"5;", b"x" * 65536),
-        "huge_length": sends_then_hangs(head(headers=[("content-length", str(10**12))])),
-        "huge_body": floods(head(headers=[_CLOSE]), b"x" * 65536),
-        "huge_chunked_body": floods(head(headers=[_CHUNKED]), chunked(b"x" * 65536, 65536)),
-        "compressed_200": sends(whole(gzip.compress(good), headers=[("content-encoding", "gzip")])),
-        "gzip_bomb": Fault(send_bomb),
+        "endless_chunk_extension": floods(speech.head(headers=[_CHUNKED]) + b"5;", b"x" * 65536),
+        "huge_length": sends_then_hangs(speech.head(headers=[("content-length", str(10**12))])),
+        "huge_body": floods(speech.head(headers=[_CLOSE]), b"x" * 65536),
+        "huge_chunked_body": floods(speech.head(headers=[_CHUNKED]), chunked(b"x" * 65536, 65536)),
+        "compressed_200": sends(speech.whole(gzip.compress(good), headers=[("content-encoding", "gzip")])),
+        "gzip_bomb": sends_bomb(speech.media),
     }
 
 

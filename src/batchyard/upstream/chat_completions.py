@@ -3,21 +3,26 @@
 The key goes to this URL only. What the dialect cannot carry is refused here, at no cost, and named.
 """
 
+import math
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Protocol
 
+from batchyard.domain.assemble import OVERHEAD, Assembly
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.domain.servers import AUTO, server_named
+from batchyard.domain.stream_error import judge_event
 from batchyard.ports import Call, Stream
 from batchyard.upstream.chat_answer import Asked, judge_completion
 from batchyard.upstream.chat_errors import judge_error
-from batchyard.upstream.chat_request import Dialect, translate
+from batchyard.upstream.chat_request import Dialect, Translated, translate
 from batchyard.upstream.chat_stream import ChatEvents
-from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
-from batchyard.upstream.flow import ChatWatch
+from batchyard.upstream.exchange import Answer, CallLimits, hostile, unknown, with_allowance
+from batchyard.upstream.flow import ChatWatch, EventStream
+from batchyard.upstream.gather import gather
 from batchyard.upstream.heads import address, api_path, checked_key, checked_url, plain_get, start
 from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing
@@ -44,6 +49,7 @@ class ChatUpstream:
         limits: CallLimits | None = None,
         *,
         server: str = AUTO,
+        streams: bool = False,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -56,14 +62,18 @@ class ChatUpstream:
         self._dialect = Dialect(is_openai=(parts.hostname or "").endswith("api.openai.com"))
         self._listing = Listing(self._client, plain_get(parts, f"{path}/models", key), self._judged, now)
         self._server = server_named(server, parts.hostname or "")
+        self._streams = streams
+        self._max_bytes = limits.max_answer_bytes if limits else CallLimits().max_answer_bytes
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""
         self._now = now
 
     async def attempt(self, call: Call) -> Outcome:
         """Make the call once and say what came of it."""
-        sent = translate(call.params, self._dialect)
+        sent = translate(call.params, self._dialect, stream=self._streams)
         if isinstance(sent, RequestError):
             return Refused(sent)
+        if self._streams:
+            return await self._gathered(sent, batched=call.batched)
         answer = await self._client.post(self._request(sent.body))
         if not isinstance(answer, Answer):
             return answer
@@ -81,7 +91,25 @@ class ChatUpstream:
             return unknown("gave a whole answer where a stream was asked for") if whole else outcome
         if isinstance(begun, Outcome):
             return begun
-        return _ChatStream(begun, ChatEvents(sent.asked))
+        return _ChatStream(begun, ChatEvents(sent.asked), self._told)
+
+    async def _gathered(self, sent: Translated, *, batched: bool) -> Outcome:
+        """Make the call as a stream and put its answer together. A server may answer whole all the same."""
+        begun = await self._client.stream(self._request(sent.body), ChatWatch(), by_progress=True)
+        if isinstance(begun, Answer):
+            return self._outcome(begun, sent.asked, batched=batched)
+        if isinstance(begun, Outcome):
+            return begun
+        chunks = ChatEvents(sent.asked, batched=batched)
+        events = _ChatStream(begun, chunks, self._told, OVERHEAD * self._max_bytes)
+        outcome = await gather(events, Assembly(self._max_bytes), lambda _: events.broken())
+        if isinstance(outcome, Answered) and begun.answer is not None:
+            return with_allowance(outcome, begun.answer, self._now())
+        return outcome
+
+    def _told(self, data: bytes, *, begun: bool) -> Outcome:
+        """Judge an error among the chunks."""
+        return judge_event(self._without_key(data), begun=begun, now=self._now(), server=self._server)
 
     async def count(self, call: Call) -> int | Outcome:  # noqa: ARG002 (the port's parameter)
         """Servers of chat completions have no counter, and a guess would be taken for a count."""
@@ -117,25 +145,46 @@ class ChatUpstream:
         return body.replace(self._secret, b"[key]") if self._secret else body
 
 
-class _ChatStream:
-    """Implements ``Stream``: the upstream's chunks as events of a Message."""
+class _Told(Protocol):
+    """Judges an error among the chunks; ``begun`` says whether content came before it."""
 
-    def __init__(self, inner: Stream, events: ChatEvents) -> None:
-        self._inner, self._events = inner, events
+    def __call__(self, data: bytes, *, begun: bool) -> Outcome: ...
+
+
+class _ChatStream:
+    """Implements ``Stream``: the upstream's chunks as events of a Message, of ``most`` bytes of chunks."""
+
+    def __init__(self, inner: EventStream, events: ChatEvents, told: _Told, most: float = math.inf) -> None:
+        self._inner, self._events, self._told = inner, events, told
+        self._left = most
 
     async def read(self) -> bytes | Outcome:
         while True:
             if self._events.outcome is not None:
-                return self._events.outcome
+                return self.broken()
             part = await self._inner.read()
             if isinstance(part, Outcome):
                 return part
+            self._left -= len(part)
+            if self._left < 0:
+                return hostile("sent endless chunks")
             if not part:
                 if told := self._events.feed(b"\n"):  # the last line may lack its end
                     return told
                 return b"" if self._events.ended else self._events.broken_off()
             if told := self._events.feed(part):
                 return told
+
+    def broken(self) -> Outcome:
+        """Return what a stream that went wrong comes to."""
+        assert self._events.outcome is not None
+        if self._events.error:
+            return self._told(self._events.error, begun=self._events.begun)
+        return self._events.outcome
+
+    def moved_on(self) -> None:
+        """What was read told something."""
+        self._inner.moved_on()
 
     async def close(self) -> None:
         await self._inner.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from batchyard.domain.outcome import Failed, Outcome, Unknown
+from batchyard.domain.outcome import Failed, Hostile, Outcome, Unknown
 from batchyard.domain.result import RequestError
 from batchyard.upstream.chat_answer import Asked, NotWhole, Usage, end_of, message_id, tool_id, tool_input, usage_of
 
@@ -58,10 +58,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ChatEvents:
-    """Fed with all bytes of the stream in any pieces. ``outcome`` is set once it went wrong; ``ended`` once whole."""
+    """Fed with all bytes of the stream in any pieces. ``outcome`` is set once it went wrong; ``ended`` once whole.
 
-    def __init__(self, asked: Asked) -> None:
-        self._asked = asked
+    ``error`` is the chunk that told of an error, where that is what went wrong.
+    """
+
+    def __init__(self, asked: Asked, *, batched: bool = False) -> None:
+        self._asked, self._batched = asked, batched
         self._tail = b""
         self._out: list[bytes] = []
         self._id = ""  # the Message's, once it has begun
@@ -76,12 +79,18 @@ class ChatEvents:
         self._refused = False
         self.ended = False
         self.outcome: Outcome | None = None
+        self.error = b""
+
+    @property
+    def begun(self) -> bool:
+        """Whether any content came."""
+        return self._blocks > 0
 
     def feed(self, part: bytes) -> bytes:
         """Return the events that these bytes amount to."""
         *lines, self._tail = (self._tail + part).split(b"\n")
         if len(self._tail) > LONGEST_LINE:
-            self._fail("has a chunk that is too long")
+            self.outcome = Hostile(RequestError("api_error", "The upstream sent a chunk that does not end."))
         for line in lines:
             if self.outcome is None and not self.ended and line.startswith(b"data:"):
                 self._data(line[5:].strip())
@@ -101,6 +110,7 @@ class ChatEvents:
                 return
             chunk = _chunks.decode(data)
             if bytes(chunk.error) not in {b"", b"null"}:
+                self.error = data
                 self.outcome = Failed(RequestError("api_error", "The upstream told an error in its stream."))
                 return
             self._chunk(chunk, data)
@@ -195,7 +205,7 @@ class ChatEvents:
             *self._finish, self._asked, has_calls=bool(self._call_ids), refused=self._refused
         )
         delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
-        self._event("message_delta", {"delta": delta, "usage": usage_of(self._usage, batched=False)})
+        self._event("message_delta", {"delta": delta, "usage": usage_of(self._usage, batched=self._batched)})
         self._event("message_stop", {})
         self.ended = True
 

@@ -8,8 +8,6 @@ Parsing is llhttp's, strict; the caps on bytes, and what silence means, are ours
 """
 
 import asyncio
-import math
-import re
 import select
 from collections.abc import Callable
 from typing import cast
@@ -18,12 +16,11 @@ import httptools
 
 from batchyard.domain.outcome import Held, Hung, NotStarted, Outcome, Unknown
 from batchyard.domain.result import RequestError
-from batchyard.upstream.exchange import Answer, CallLimits, Exchanged, hostile, hung, unknown
+from batchyard.upstream.exchange import Answer, CallLimits, Exchanged, hinted_seconds, hostile, hung, unknown
 from batchyard.upstream.flow import EventFlow
 
 _TLS_ALERT = b"\x15\x03"
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"keep-alive"})
-_HINT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
 class _Stop(Exception):
@@ -34,6 +31,7 @@ class Connection(asyncio.BufferedProtocol):
     """What it is told by the event loop and by the parser, and what follows.
 
     ``opened`` is called once, ``freed`` when an answer was whole and another call may follow, ``lost`` once at the end.
+    ``streamed`` says whether the last answer was a stream of events.
     """
 
     def __init__(
@@ -125,8 +123,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.cut()
             return
         limits = self._limits
-        if self._flow is not None and self._flow.is_full:
-            self._heard_at = now  # it is not silent: we do not listen
+        if self._flow is not None:
+            self._heard_at = self._flow.heard_at(self._heard_at, now)
         if now >= self._deadline:
             self._fail(hung(f"gave no whole answer within {limits.total_seconds:g} s"))
         elif self._heard_at is None:
@@ -213,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._unreadable and self._status == 200:
             self._stop(hostile("compressed its answer although it was asked not to"))
         if hint := framing.get(b"keep-alive"):
-            self._idle_limit = min(self._limits.idle_seconds, _hinted_seconds(hint))
+            self._idle_limit = min(self._limits.idle_seconds, hinted_seconds(hint))
         if self._flow is not None and self._status == 200 and self._transport is not None:
             self._flow.begin_if_events(self._headers, self._transport)
 
@@ -241,6 +239,7 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         assert transport is not None
         parts = self._parts
+        self.streamed = self._flow is not None and self._flow.has_begun
         if self._flow is not None:
             self._flow.finish()
         keep = self._reusable and not (self._unsent or transport.is_closing() or transport.get_write_buffer_size())
@@ -282,12 +281,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._heard_at is not None:
             return f"{how} the connection in the headers of its answer"
         return f"{how} the connection after the request was sent, without an answer"
-
-
-def _hinted_seconds(keep_alive: bytes) -> float:
-    """``Keep-Alive: timeout=5`` means that the server may close after five seconds: leave a second for the way."""
-    hint = _HINT.search(keep_alive)
-    return max(0.0, float(hint[1]) - 1.0) if hint else math.inf
 
 
 def _poller(transport: asyncio.BaseTransport) -> Callable[[], bool]:

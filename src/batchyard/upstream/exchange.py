@@ -1,5 +1,7 @@
 """One HTTP call to an upstream: what bounds it, and what it comes to."""
 
+import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,6 +10,8 @@ import msgspec
 from batchyard.domain.allowance import is_told, read_allowance
 from batchyard.domain.outcome import Answered, Hostile, Hung, Outcome, Unknown
 from batchyard.domain.result import RequestError
+
+_HINT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +84,9 @@ def hung(what: str) -> Hung:
 def hostile(what: str) -> Hostile:
     """The call was cut because what came would hurt."""
     return Hostile(RequestError("api_error", f"The upstream {what}."))
+
+
+def hinted_seconds(keep_alive: bytes) -> float:
+    """``Keep-Alive: timeout=5`` means that the server may close after five seconds: leave a second for the way."""
+    hint = _HINT.search(keep_alive)
+    return max(0.0, float(hint[1]) - 1.0) if hint else math.inf

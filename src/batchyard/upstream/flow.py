@@ -21,9 +21,15 @@ EVENTS = b"text/event-stream"
 
 
 class EventFlow:
-    """The connection's side."""
+    """The connection's side.
 
-    def __init__(self) -> None:
+    With ``by_progress`` silence is what the reader finds in it: until ``moved_on`` is called, the bytes of a stream,
+    which may be nothing but pings, are none.
+    """
+
+    def __init__(self, *, by_progress: bool = False) -> None:
+        self.by_progress = by_progress
+        self.progressed_at: float | None = None
         self.moved = asyncio.Event()
         self.has_begun = False
         self.is_full = False
@@ -52,6 +58,12 @@ class EventFlow:
     def is_empty(self) -> bool:
         """Whether nothing is held for the reader now."""
         return not self._parts
+
+    def heard_at(self, byte_at: float | None, now: float) -> float | None:
+        """Return when the server was last heard, given when its last byte came; None if never."""
+        if self.by_progress and self.has_begun:
+            return self.progressed_at  # a head and pings come at once, whether or not the model works
+        return now if self.is_full else byte_at  # full: it is not silent, we do not listen
 
     def finish(self) -> None:
         """The answer was whole: the connection goes on without us."""
@@ -93,6 +105,16 @@ class ChatWatch:
         self.ended = self._last.rstrip().endswith(b"[DONE]")
 
 
+class Unwatched:
+    """The ``Watch`` of a stream whose reader knows by itself whether it is whole."""
+
+    ended = True
+    failed = False
+
+    def feed(self, chunk: bytes) -> None:
+        """See nothing."""
+
+
 class EventStream:
     """The reader's side. Implements ``Stream``."""
 
@@ -119,6 +141,16 @@ class EventStream:
             if not part:
                 self._flow.moved.clear()
                 await self._flow.moved.wait()
+
+    def moved_on(self) -> None:
+        """What was read told something: the server is not silent."""
+        self._flow.progressed_at = asyncio.get_running_loop().time()
+
+    @property
+    def answer(self) -> Answer | None:
+        """The head of the answer, once all of it came."""
+        ended = self._waiter.result() if self._waiter.done() and not self._waiter.cancelled() else None
+        return ended if isinstance(ended, Answer) else None
 
     async def close(self) -> None:
         """Cut the call, unless its answer was whole already and the connection may serve another by now."""

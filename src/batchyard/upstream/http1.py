@@ -23,6 +23,8 @@ from batchyard.upstream.lines import LineFlow, LineStream
 READ_BYTES = 128 * 1024
 LONGEST_TICK = 1.0
 CLOSE_SECONDS = 1.0
+REST_SECONDS = 0.1
+"""How soon a server that closes after a stream has done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ class Http1Client:
         self._buffer = bytearray(READ_BYTES)  # shared: the loop reads and hands over without a step in between
         self._idle: dict[Connection, None] = {}
         self._open: set[Connection] = set()
+        self._resting: dict[Connection, asyncio.TimerHandle] = {}
+        self._keeps_after_stream: bool | None = None
+        self._learnt = asyncio.Event()
         self._emptied = asyncio.Event()
         self._ticking: asyncio.TimerHandle | None = None
         self._tick_seconds = min(LONGEST_TICK, limits.shortest / 8)
@@ -52,7 +57,7 @@ class Http1Client:
         """Send the whole request once, head and body, and return what it comes to. Cancelling cuts the call."""
         assert not self._closed, "a call after close"
         deadline = self._deadline()
-        connection = self._kept() or await self._connect()
+        connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
         waiter = connection.send(request, deadline)
@@ -63,14 +68,19 @@ class Http1Client:
                 connection.cut()
             raise
 
-    async def stream(self, request: bytes, watch: Watch | None = None) -> EventStream | Exchanged:
-        """Send the request once; return its events once the head of such an answer came, or what it comes to."""
+    async def stream(
+        self, request: bytes, watch: Watch | None = None, *, by_progress: bool = False
+    ) -> EventStream | Exchanged:
+        """Send the request once; return its events once the head of such an answer came, or what it comes to.
+
+        With ``by_progress`` the reader says when the stream moves on, and the limits on silence mean that.
+        """
         assert not self._closed, "a call after close"
         deadline = self._deadline()
-        connection = self._kept() or await self._connect()
+        connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
-        flow = EventFlow()
+        flow = EventFlow(by_progress=by_progress)
         waiter = connection.send(request, deadline, flow)
         stream = EventStream(flow, waiter, connection.cut, watch or StreamWatch())
         try:
@@ -87,7 +97,7 @@ class Http1Client:
         """
         assert not self._closed, "a call after close"
         deadline = self._deadline()
-        connection = self._kept() or await self._connect()
+        connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
         waiter = connection.send(head, deadline, in_parts=True)
@@ -108,7 +118,7 @@ class Http1Client:
         """Send the request once; return the lines of its answer as they come, or what it comes to without any."""
         assert not self._closed, "a call after close"
         deadline = self._deadline()
-        connection = self._kept() or await self._connect()
+        connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
         flow = LineFlow()
@@ -145,9 +155,18 @@ class Http1Client:
         while self._idle:
             connection, _ = self._idle.popitem()
             if connection.is_usable():
+                self._is_resting(connection)
                 return connection
             connection.cut()
         return None
+
+    async def _another(self) -> Connection | NotStarted | Held:
+        """Open one; or take one that rests, where that is about to be over."""
+        if self._keeps_after_stream is None and self._resting:
+            await self._learnt.wait()
+            if (rested := self._kept()) is not None:
+                return rested
+        return await self._connect()
 
     async def _connect(self) -> Connection | NotStarted | Held:
         loop = asyncio.get_running_loop()
@@ -185,9 +204,42 @@ class Http1Client:
             self._ticking = asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def _freed(self, connection: Connection) -> None:
+        """Keep it for another call. After a stream some servers close it, although they said that they would not.
+
+        llama.cpp's does, within a millisecond: a call that is sent meanwhile is one whose end nobody knows. So the
+        first ones rest unused until it is seen what this server does, and calls wait for that, once.
+        """
+        if connection.streamed:
+            if self._keeps_after_stream is False:
+                connection.cut()
+                return
+            timer = asyncio.get_running_loop().call_later(REST_SECONDS, self._rested, connection)
+            self._resting[connection] = timer
+            if self._keeps_after_stream is None:
+                return
         self._idle[connection] = None
 
+    def _rested(self, connection: Connection) -> None:
+        del self._resting[connection]
+        self._learn(keeps=self._keeps_after_stream is not False)
+        self._idle[connection] = None
+
+    def _learn(self, *, keeps: bool) -> None:
+        self._keeps_after_stream = keeps
+        if keeps:
+            self._idle |= dict.fromkeys(self._resting)
+        self._learnt.set()
+
+    def _is_resting(self, connection: Connection) -> bool:
+        """Whether it has just carried a stream; asked once, when it is taken or lost."""
+        timer = self._resting.pop(connection, None)
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
+
     def _lost(self, connection: Connection) -> None:
+        if self._is_resting(connection):
+            self._learn(keeps=False)
         self._idle.pop(connection, None)
         self._open.discard(connection)
         self._emptied.set()

@@ -7,13 +7,20 @@ import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from batchyard.domain.answer import judge, judge_message
+from batchyard.domain.assemble import Assembly
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Answered, Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.domain.servers import AUTO, server_named
+from batchyard.domain.splice import splice
+from batchyard.domain.stream_error import judge_event
 from batchyard.ports import Call, Stream
 from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
+from batchyard.upstream.flow import Unwatched
+from batchyard.upstream.gather import gather
 from batchyard.upstream.heads import Forwards, Heads, address, api_path, checked_key, checked_url, plain_get
 from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing, judge_count
@@ -27,6 +34,7 @@ class MessagesUpstream:
     """Implements ``Upstream``: POST to ``url``/v1/messages; a ``url`` that ends in /v1 or /v1/messages is understood.
 
     ``server`` is a name in ``domain.servers``: it says what is sent on of a call's headers, unless that is said too.
+    With ``streams`` every call is made as a stream, and its answer put together here.
     Raises ``ValueError``, with a message for the operator, for a URL or a key that cannot be used.
     """
 
@@ -39,6 +47,7 @@ class MessagesUpstream:
         server: str = AUTO,
         forward_version: bool | None = None,
         forward_betas: bool | None = None,
+        streams: bool = False,
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -54,22 +63,48 @@ class MessagesUpstream:
         self._calls = Heads(parts, f"{path}/messages", key, forwards)
         self._counts = Heads(parts, f"{path}/messages/count_tokens", key, forwards)
         self._listing = Listing(self._client, plain_get(parts, f"{path}/models?limit=1000", key), self._judged, now)
+        self._streams = streams
+        self._max_bytes = limits.max_answer_bytes if limits else CallLimits().max_answer_bytes
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""
         self._now = now
 
     async def attempt(self, call: Call) -> Outcome:
         """Make the call once and say what came of it."""
+        if self._streams:
+            return await self._gathered(call)
         request = self._calls.request(call)
         if not request:
             return _NO_HEADER
         answer = await self._client.post(request)
-        if not isinstance(answer, Answer):
-            return answer
+        return self._outcome(answer) if isinstance(answer, Answer) else answer
+
+    async def _gathered(self, call: Call) -> Outcome:
+        """Make the call as a stream: of its params this one member is set. A server may answer whole all the same."""
+        params = splice(call.params, "stream", b"true")
+        request = self._calls.request(msgspec.structs.replace(call, params=params))
+        if not request:
+            return _NO_HEADER
+        begun = await self._client.stream(request, Unwatched(), by_progress=True)
+        if isinstance(begun, Answer):
+            return self._outcome(begun)
+        if isinstance(begun, Outcome):
+            return begun
+        outcome = await gather(begun, Assembly(self._max_bytes, self._server), self._told)
+        if isinstance(outcome, Answered) and begun.answer is not None:
+            return with_allowance(outcome, begun.answer, self._now())
+        return outcome
+
+    def _outcome(self, answer: Answer) -> Outcome:
         if answer.status == 200:
             outcome = judge_message(answer.body, self._server)
             if isinstance(outcome, Answered):
                 return with_allowance(outcome, answer, self._now())
         return self._judged(answer)
+
+    def _told(self, assembly: Assembly) -> Outcome:
+        """Judge an error event."""
+        data = self._without_key(assembly.error)
+        return judge_event(data, begun=assembly.begun, now=self._now(), server=self._server)
 
     async def stream(self, call: Call) -> Stream | Outcome:
         """Make the call once; what does not begin as a stream of events is judged like any answer."""
@@ -106,6 +141,9 @@ class MessagesUpstream:
         return self._client.connections
 
     def _judged(self, answer: Answer) -> Outcome:
-        """A server that repeats what it was sent must not hand our key on to whoever reads the results."""
-        body = answer.body.replace(self._secret, b"[key]") if self._secret else answer.body
+        body = self._without_key(answer.body)
         return judge(answer.status, answer.headers, body, self._now(), self._server)
+
+    def _without_key(self, body: bytes) -> bytes:
+        """A server that repeats what it was sent must not hand our key on to whoever reads the results."""
+        return body.replace(self._secret, b"[key]") if self._secret else body
