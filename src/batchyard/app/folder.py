@@ -37,8 +37,8 @@ def own(settings: Settings, store: Store) -> OwnFolder | None:
     return OwnFolder(store.token, partial(checkup.look, settings.data), partial(backup.make, settings.data))
 
 
-async def recover(store: Store, blobs: Blobs, clock: FolderClock, emit: Emit) -> None:
-    """Take over what the processes before us left, and say what that was. Nobody else may use the folder yet.
+async def recover(store: Store, blobs: Blobs, clock: FolderClock, emit: Emit) -> StartFinished:
+    """Take over what the processes before us left; return what that was. Nobody else may use the folder yet.
 
     Raises ``DataRefused`` where the database is damaged in what that needs.
     """
@@ -54,7 +54,7 @@ async def recover(store: Store, blobs: Blobs, clock: FolderClock, emit: Emit) ->
             emit(DeadlinesHeld(len(passed), HOLD_SECONDS))
     log_bytes = store.log_bytes_found if isinstance(store, SqliteStore) else 0
     running = {ready.batch for ready in backlog}
-    emit(StartFinished(log_bytes, leases, files, len(running), sum(ready.pending for ready in backlog)))
+    return StartFinished(log_bytes, leases, files, len(running), sum(ready.pending for ready in backlog))
 
 
 async def _reclaim_the_dead(store: Store, clock: Clock, emit: Emit) -> int:

@@ -129,8 +129,9 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.signal)
         try:
-            await folder.recover(self._store, self._blobs, self._clock, self.emit)
+            recovered = await folder.recover(self._store, self._blobs, self._clock, self.emit)
             await self._server.start(self._settings.host, self._settings.port)
+            self.emit(recovered)  # not before it is sure that we start: a refusal is one line
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)
             working = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
