@@ -71,6 +71,15 @@ def test_a_batch_that_is_closing_or_past_its_deadline_gets_no_carrier(yard: Yard
     assert yard.tended() == []
 
 
+def test_a_batch_that_ended_with_requests_never_leased_gets_no_carrier(yard: Yard) -> None:
+    batch = yard.create(2)
+    yard.cancel(batch)
+    yard.seal(batch)
+
+    assert yard.make(batch) is None
+    assert yard.make(batch, carrier="c2", max_bytes=1000) is None
+
+
 def test_members_are_settled_under_the_carriers_id_alone(yard: Yard) -> None:
     batch = yard.create(2)
     first, second = yard.made(batch)

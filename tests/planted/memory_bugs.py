@@ -10,6 +10,7 @@ LEASE = "tests/contract/test_store_lease.py"
 SETTLE = "tests/contract/test_store_settle.py"
 OWNERS = "tests/contract/test_store_owners.py"
 RIPE = "tests/contract/test_store_ripe.py"
+CARRIERS = "tests/contract/test_store_carriers.py"
 FINALS = "tests/contract/test_store_finals.py"
 SEAL = "tests/contract/test_store_seal.py"
 UPKEEP = "tests/contract/test_store_upkeep.py"
@@ -387,5 +388,12 @@ MEMORY = [
         "{batch.sealed.results, batch.sealed.index, batch.sealed.ledger}",
         "{batch.sealed.results, batch.sealed.index}",
         UPKEEP,
+    ),
+    Bug(
+        "a carrier is fitted to a batch that has ended",
+        ROWS,
+        "if not self.leasable(now):  # once",
+        "if limit < 0:  # once",
+        CARRIERS,
     ),
 ]

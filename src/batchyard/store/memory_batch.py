@@ -103,6 +103,8 @@ class StoredBatch:
 
     def next_lengths(self, model: str, limit: int, now: datetime) -> Iterator[int]:
         """Yield how long the params are of what ``lease`` would lease now."""
+        if not self.leasable(now):  # once it has ended, what it never leased has no row any more
+            return
         due = sorted(seq for ready_at, seq in self._waiting.get(model, ()) if ready_at <= now)
         for seq in islice(chain(due, self._fresh.get(model, ())), limit):
             yield self.rows[seq].lease.params.length
