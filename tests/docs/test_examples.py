@@ -19,6 +19,8 @@ PAGE = (EXAMPLES / "README.md").read_text()
 SHARED = {"sample.py", "sample.mjs"}
 TOO_NEW_FOR_THE_OLDEST = {"delete_batch.py"}
 """The first Python SDK with ``client.messages.batches`` cannot delete."""
+OF_BATCHYARD = {"bulk_job.py", "bulk_helpers.py"}
+"""Scripts that import ``batchyard.client``, which is beside the newest SDK alone."""
 SECONDS = 120
 ID = r"msgbatch_\w{24}"
 ANSWER = r"This is a simulated answer"
@@ -27,6 +29,8 @@ PRINTED: dict[str, tuple[str, ...]] = {
     "async_batch.py": ("capital-peru: succeeded", "capital-kenya: succeeded", "capital-norway: succeeded"),
     "basic_batch.py": (f"Batch ID: {ID}", "Status: in_progress"),
     "batch_with_tools.py": ("weather-sf: stopped for tool_use", r"Tool: get_weather with \{'location': '[^']+'\}"),
+    "bulk_helpers.py": ("Batches: 3", r"Sent again: question-\d+", "question-0: succeeded", "question-24: succeeded"),
+    "bulk_job.py": (r"Created msgbatch_\w{24}", "review-0: This is a simulated answer", "20 of 20 succeeded"),
     "cancel_batch.py": ("Status: canceling", "Status: ended", r"Canceled: [1-9]\d*", "can no longer be canceled"),
     "check_status.py": ("Status: (in_progress|ended)", r"Succeeded: \d/3", "Errored: 0", "Canceled: 0", "Expired: 0"),
     "classify_reviews.py": ("Status: in_progress", "review-1: positive", "review-2: negative"),
@@ -131,10 +135,10 @@ def newest_node(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder_of_scripts(tmp_path_factory.mktemp("node"), "@anthropic-ai/sdk")
 
 
-def output(command: list[str], server: ServerProcess, folder: Path) -> str:
+def output(command: list[str], server: ServerProcess, folder: Path, **more: str) -> str:
     """Run an example; return what it printed on both channels. It must exit 0."""
     environ = tools.clean_environ(
-        ANTHROPIC_BASE_URL=server.url, ANTHROPIC_API_KEY="any", POLL_SECONDS="0.1", TMPDIR=str(folder)
+        ANTHROPIC_BASE_URL=server.url, ANTHROPIC_API_KEY="any", POLL_SECONDS="0.1", TMPDIR=str(folder), **more
     )
     done = subprocess.run(
         command,
@@ -176,12 +180,13 @@ def test_every_script_is_tried_and_described() -> None:
 
 @pytest.mark.parametrize("name", PYTHON)
 def test_a_python_script_runs_with_the_newest_sdk(server: ServerProcess, tmp_path: Path, name: str) -> None:
-    check_printed(name, output([sys.executable, str(EXAMPLES / "python" / name)], server, tmp_path))
+    ours = {"PYTHONPATH": str(EXAMPLES.parent / "src")} if name in OF_BATCHYARD else {}
+    check_printed(name, output([sys.executable, str(EXAMPLES / "python" / name)], server, tmp_path, **ours))
 
 
 def test_the_python_scripts_run_with_the_oldest_sdk(server: ServerProcess, tmp_path: Path) -> None:
     python = tools.python_with("oldest-ga-sdk")
-    names = [name for name in PYTHON if name not in TOO_NEW_FOR_THE_OLDEST]
+    names = [name for name in PYTHON if name not in TOO_NEW_FOR_THE_OLDEST | OF_BATCHYARD]
 
     printed = output([str(python), "-c", ALL_PYTHON, str(EXAMPLES / "python"), *names], server, tmp_path)
 

@@ -10,6 +10,7 @@ RUN = "tests/e2e/test_cli_run.py"
 INPUT = "tests/unit/test_job_input.py"
 API = "tests/e2e/test_client_api.py"
 ROUNDS = "tests/e2e/test_client_rounds.py"
+LIBRARY = "tests/e2e/test_client_library.py"
 
 CLIENT = [
     Bug(
@@ -273,5 +274,26 @@ CLIENT = [
         "    if path.exists() and not force:",
         "    if path.exists() and force:",
         f"{RUN} {JOB}",
+    ),
+    Bug(
+        "a program's job is forgotten with its first result",
+        "client/library.py",
+        "        for final in finals:\n            yield _result(final)\n        work.discard()\n",
+        "        work.discard()\n        for final in finals:\n            yield _result(final)\n",
+        LIBRARY,
+    ),
+    Bug(
+        "a helper sends again what would fail again",
+        "client/sdk.py",
+        '            return _of(error, "type", None) in PASSING\n',
+        "            return True\n",
+        LIBRARY,
+    ),
+    Bug(
+        "a helper forgets the bytes of a batch",
+        "client/sdk.py",
+        "        size += bytes_\n",
+        "",
+        LIBRARY,
     ),
 ]

@@ -23,7 +23,7 @@ from batchyard.client.intakes import Intake, named, taken
 from batchyard.client.journal import Journal, PartState
 from batchyard.client.limits import Limits
 from batchyard.client.making import Making
-from batchyard.client.output import LINES, Output, check_output, shape_of
+from batchyard.client.output import LINES, Output, Shape, check_output, shape_of
 from batchyard.client.patience import Patience
 from batchyard.client.rounds import Final, Rounds
 from batchyard.client.tally import Tally
@@ -66,22 +66,31 @@ def prepared(job: Job, base_url: str) -> Iterator["Run"]:
     folder = None if job.output is None else job.output.parent
     shape = shape_of(job.output, job.output_format, job.extract, has_rows=job.making.template is not None)
     making = replace(job.making, taken=frozenset() if shape.kind == LINES else frozenset(COLUMNS))
-    with taken(job.input, making=making, limits=job.limits, form=job.form, folder=folder) as intake:
-        path = None if job.output is None else beside(job.output, ".batchyard")
-        journal = Journal.begin(path, intake.plan, name=job.name, base_url=base_url)
-        workplace = Workplace(job.output)
-        output = Output(job.output, job.errors, workplace, force=job.force, shape=shape, intake=intake)
-        run = Run(job, intake, journal, workplace, output)
-        try:
-            run.output.check(journal)
-            yield run
-        finally:
-            run.close()
-            if not journal.holds_anything:
-                workplace.discard()
-                journal.discard()
-            workplace.close()
-            journal.close()
+    with (
+        taken(job.input, making=making, limits=job.limits, form=job.form, folder=folder) as intake,
+        begun(job, intake, base_url, kept=job.output, shape=shape) as run,
+    ):
+        run.output.check(run.journal)
+        yield run
+
+
+@contextmanager
+def begun(job: Job, intake: Intake, base_url: str, *, kept: Path | None, shape: Shape) -> Iterator["Run"]:
+    """Begin a job whose input was checked, or begin it again; its state is kept beside ``kept``, if that is given."""
+    path = None if kept is None else beside(kept, ".batchyard")
+    journal = Journal.begin(path, intake.plan, name=job.name, base_url=base_url)
+    workplace = Workplace(kept)
+    output = Output(job.output, job.errors, workplace, force=job.force, shape=shape, intake=intake)
+    run = Run(job, intake, journal, workplace, output)
+    try:
+        yield run
+    finally:
+        run.close()
+        if not journal.holds_anything:
+            workplace.discard()
+            journal.discard()
+        workplace.close()
+        journal.close()
 
 
 class Run:
@@ -112,34 +121,38 @@ class Run:
         """Do what is left of the job; return what it came to."""
         if self.output.is_written(self.journal):
             assert self.journal.tally is not None, "an output that was written without its tally"
-            self._discard()
+            self.discard()
             return self.journal.tally
-        batching = await self.begun(api, tell, sleep)
+        finals = await self.finals(api, tell, sleep)
+        tell(Collecting(self.plan.requests))
+        tally = self.output.write(finals, self.journal, out)
+        self.discard()
+        return tally
+
+    async def finals(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> Iterator[Final]:
+        """Do all rounds; return each request with its result, in the order of the input."""
+        batching = await self._batching(api, tell, sleep)
         while True:
             await batching.end_round(tell)
             if self.journal.rounds > self._job.retries or not self._rounds.plan_next():
-                break
+                return self._rounds.final()
             again = [state.part.requests for _, state in self._this_round()]
             tell(SentAgain(sum(again), len(again)))
-        tell(Collecting(self.plan.requests))
-        tally = self.output.write(self._rounds.final(), self.journal, out)
-        self._discard()
-        return tally
 
     async def detach(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> None:
         """See to it that every part of this round has its batch, and leave."""
-        batching = await self.begun(api, tell, sleep)
+        batching = await self._batching(api, tell, sleep)
         while not await batching.create(tell):
             await batching.end_created(tell)
 
     async def attempt(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> list[Final]:
         """Send the first batch alone, and return its results."""
-        batching = await self.begun(api, tell, sleep)
+        batching = await self._batching(api, tell, sleep)
         await batching.create(tell, most=1)
         await batching.end_created(tell)
         return list(self._rounds.of_part(0))
 
-    async def begun(self, api: Api, tell: Tell, sleep: Sleep) -> Batching:
+    async def _batching(self, api: Api, tell: Tell, sleep: Sleep) -> Batching:
         """Find out what the server is, before anything large is on its way."""
         self._forget_lost_results()
         parts = self._this_round()
@@ -161,6 +174,7 @@ class Run:
             if state.fetched is not None and not self._workplace.results(number).exists():
                 state.fetched = None
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove the state of a job whose results are where they belong."""
         self._workplace.discard()
         self.journal.discard()
