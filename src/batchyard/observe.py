@@ -28,6 +28,8 @@ LEVELS: dict[type, int] = {
     events.CallFinished: logging.DEBUG,
     events.SettlementRefused: logging.WARNING,
     events.LaneHeld: logging.WARNING,
+    events.CarrierTrouble: logging.WARNING,
+    events.CarrierStranded: logging.ERROR,
     events.StoreFailed: logging.ERROR,
     events.DiskShort: logging.ERROR,
     events.ClockJumped: logging.WARNING,
@@ -83,6 +85,7 @@ class Metrics:
         self._calls: Counter[str] = Counter()
         self._canaries: Counter[str] = Counter()
         self._batches: Counter[str] = Counter()
+        self._carriers: Counter[str] = Counter()
         self._taken = 0
         self._results: Counter[str] = Counter()
         self._trouble: Counter[str] = Counter()
@@ -114,6 +117,10 @@ class Metrics:
                 self._results.update({name: getattr(counts, name) for name in FATES})
             case events.CancelAsked() | events.BatchExpired() | events.BatchDeleted() | events.BatchArchived():
                 self._batches[_name(event)] += 1
+            case events.CarrierMade() | events.CarrierSent() | events.CarrierAdopted():
+                self._carriers[_name(event).removeprefix("carrier_")] += 1
+            case events.CarrierEnded(how=how):
+                self._carriers[how] += 1
             case _ if LEVELS.get(type(event), logging.INFO) > logging.INFO:
                 self._trouble[_name(event)] += 1
             case _:
@@ -131,6 +138,7 @@ class Metrics:
             "batchyard_canaries", "Small calls of our own to lanes that were held.", "outcome", self._canaries
         )
         yield _counter("batchyard_batches", "Batches by what happened.", "event", self._batches)
+        yield _counter("batchyard_carriers", "Batches at upstreams that take batches.", "event", self._carriers)
         yield CounterMetricFamily("batchyard_requests_taken", "Requests taken in.", self._taken)
         yield _counter("batchyard_requests", "Requests of ended batches.", "result", self._results)
         yield _counter("batchyard_trouble", "What should not happen.", "event", self._trouble)

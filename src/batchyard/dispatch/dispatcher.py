@@ -111,6 +111,10 @@ class Dispatcher:
         """Calls being made now."""
         return len(self._attempts)
 
+    def may_send(self) -> bool:
+        """Whether our lease is not over: nobody else has what is ours."""
+        return self._clock.monotonic() < self._attempts.alive_until
+
     # --- heartbeats
 
     async def _beats(self) -> None:

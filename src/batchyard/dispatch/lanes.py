@@ -32,13 +32,15 @@ NOWHERE_SLOTS = 64
 @dataclass(frozen=True, slots=True)
 class Place:
     """An upstream as lanes use it: its name, most calls in flight over all our processes, what it calls its models,
-    and whether batches may use it at this hour."""
+    and whether batches may use it at this hour. ``by_batch``: it takes batches itself, so requests of ours travel there
+    in carriers, and only calls that somebody waits for use its lanes."""
 
     name: str
     upstream: Upstream
     limit: int
     names: Names = field(default_factory=Names)
     is_open: Callable[[], bool] = lambda: True
+    by_batch: bool = False
 
 
 class Lane:
@@ -66,6 +68,7 @@ class Ways:
 
     targets: Sequence[tuple[Lane, float]]
     fallback: Sequence[tuple[Lane, float]]
+    carried_by: str | None = None
 
 
 class Lanes:
@@ -107,6 +110,14 @@ class Lanes:
         self._draining = True
         for lane in self:
             lane.calls.drain()
+
+    def carried_by(self, model: str) -> str | None:
+        """Return the upstream that takes requests of the model in carriers, None where they are called one by one."""
+        return (self._ways.get(model) or self._find(model)).carried_by
+
+    def ceiling(self, upstream: str) -> int:
+        """Return our share of an upstream's limit."""
+        return self._servers[upstream].ceiling
 
     @property
     def calls(self) -> int:
@@ -163,7 +174,8 @@ class Lanes:
         if found is None:
             ways = Ways([(self._nowhere, 1.0)], [])
         else:
-            ways = Ways(self._lanes_of(found.targets, model), self._lanes_of(found.fallback, model))
+            carried_by = next((to.upstream for to in found.targets if self._places[to.upstream].by_batch), None)
+            ways = Ways(self._lanes_of(found.targets, model), self._lanes_of(found.fallback, model), carried_by)
         if len(self._ways) >= MOST_WAYS:
             self._ways.clear()
         self._ways[model] = ways

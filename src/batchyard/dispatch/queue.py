@@ -119,5 +119,5 @@ class Queue:
         self._waiting = {
             (ready.batch, ready.model): Waiting(ready, ready.pending, ready.next_ready_at)
             for ready in backlog
-            if ready.batch not in self._stopped
+            if ready.batch not in self._stopped and self._lanes.carried_by(ready.model) is None
         }

@@ -108,7 +108,7 @@ def ends_by(created_at: datetime, expires_at: datetime) -> datetime:
 
 def next_step(course: Course, now: datetime) -> Step:
     """Return what to do now."""
-    if course.open and now >= course.expires_at + GRACE:
+    if course.open and course.closing and now >= course.expires_at + GRACE:
         return Step.RELEASE
     if now >= course.expires_at + FORGOTTEN_AFTER:
         return Step.FINISH

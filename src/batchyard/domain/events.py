@@ -129,6 +129,63 @@ class LaneHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class CarrierMade:
+    """Requests of a batch were gathered, to travel as one batch to an upstream that takes batches."""
+
+    carrier: str
+    lane: str
+    batch: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierSent:
+    """It is a batch of the upstream now: this one."""
+
+    carrier: str
+    lane: str
+    upstream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierAdopted:
+    """Its tender died; we follow it from here on."""
+
+    carrier: str
+    lane: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierEnded:
+    """``how`` is ``collected``, or ``lost`` where it never came to be at the upstream."""
+
+    carrier: str
+    lane: str
+    how: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierTrouble:
+    """A step of a carrier went wrong; it is tried again, or what is lost is given up."""
+
+    carrier: str
+    lane: str
+    doing: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierStranded:
+    """Its upstream is no longer among the settings: its requests wait for that, or for their batch's end."""
+
+    carrier: str
+    lane: str
+    members: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFailed:
     """The store or the blobs cannot work: nothing is leased until they can; what was learnt is kept in memory."""
 
@@ -215,6 +272,12 @@ Event = (
     | LeasesReclaimed
     | StartFinished
     | LaneHeld
+    | CarrierMade
+    | CarrierSent
+    | CarrierAdopted
+    | CarrierEnded
+    | CarrierTrouble
+    | CarrierStranded
     | StoreFailed
     | StoreRecovered
     | DiskShort

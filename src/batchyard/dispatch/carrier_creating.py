@@ -1,0 +1,69 @@
+"""Making a carrier's upstream batch: the members that can be sent are sent, the others are refused here, at no cost."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchyard.dispatch.carrier_body import Packing
+from batchyard.dispatch.carrier_place import Standby
+from batchyard.dispatch.carrier_tender import Tender
+from batchyard.domain.carrier import UpstreamBatch
+from batchyard.domain.outcome import NotStarted, Outcome, Refused
+from batchyard.domain.request import Lease
+from batchyard.domain.result import RequestError
+from batchyard.domain.retry import settle
+from batchyard.ports import Carrier, Damaged
+from batchyard.ports.batch_upstreams import CarrierCreate, TooMuch
+
+_LINE = re.compile(r"\brequests\.(\d{1,6})\b")
+"""How servers of this API name the request that a create is refused for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What the upstream said to a create of these members; None where there was nothing to send."""
+
+    told: UpstreamBatch | TooMuch | Outcome | None
+    sent: Sequence[Lease]
+
+
+class Creating:
+    """One try of a carrier's create."""
+
+    def __init__(self, tender: Tender, standby: Standby, carrier: Carrier) -> None:
+        self._tender, self._standby, self._carrier = tender, standby, carrier
+
+    async def run(self, leases: Sequence[Lease]) -> Created:
+        """Settle what cannot be sent, and send the rest once."""
+        place, carrier = self._standby.place, self._carrier
+        packing = Packing(self._tender.blobs, self._tender.emit, carrier, asks=place.asks, judge=place.judge)
+        packed = await packing.pack(leases)
+        await self.refuse(packed.refused)
+        if not packed.sent:
+            return Created(None, ())
+        create = CarrierCreate(
+            carrier.id, carrier.version, carrier.betas, packed.length, lambda: packing.body(packed.sent)
+        )
+        if not self._tender.may_send():  # frozen past our lease: somebody else may have sent it by now
+            return Created(NotStarted(RequestError("api_error", "not sent: the lease was over")), packed.sent)
+        try:
+            return Created(await place.upstream.create(create), packed.sent)
+        except Damaged:  # since it was packed; the next try refuses the member that it is
+            return Created(NotStarted(RequestError("api_error", "stored params were damaged")), packed.sent)
+
+    async def refuse(self, refused: Sequence[tuple[Lease, RequestError]]) -> None:
+        """Settle members that will never be sent."""
+        now, jitter = self._tender.clock.now(), self._tender.jitter()
+        outcomes = [(lease, Refused(error)) for lease, error in refused]
+        await self._tender.settle(
+            self._carrier,
+            [(settle(lease, outcome, self._carrier.created_at, now, jitter), outcome) for lease, outcome in outcomes],
+        )
+
+
+def blamed(sent: Sequence[Lease], error: RequestError) -> Sequence[Lease]:
+    """Return which members a create was refused for: the one that the error names, else all of them."""
+    found = _LINE.search(error.message)
+    if found is not None and int(found[1]) < len(sent):
+        return [sent[int(found[1])]]
+    return sent
