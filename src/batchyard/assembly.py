@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
+from batchyard.dispatch.carrier_place import BatchPlace, Gathering
 from batchyard.dispatch.lanes import Place
 from batchyard.domain import params_pass, params_strict
 from batchyard.domain.errors import DataRefused
@@ -11,12 +12,13 @@ from batchyard.domain.routes import Names, Route, Target
 from batchyard.domain.windows import is_open, window
 from batchyard.ports import Call, Clock, Upstream
 from batchyard.settings import Settings
+from batchyard.upstream.batches import BatchesUpstream
 from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
-from batchyard.upstream_tables import SIMULATOR, UpstreamTable
+from batchyard.upstream_tables import BATCHES, SIMULATOR, UpstreamTable
 
 ONLY = "upstream"
 """The name of the upstream that ``--upstream`` makes."""
@@ -40,9 +42,37 @@ def places(settings: Settings, clock: Clock) -> list[Place]:
             table.concurrency or settings.concurrency,
             Names(table.model or settings.model, table.models),
             _hours(table, clock),
+            by_batch=table.api == BATCHES,
         )
         for table in tables(settings)
     ]
+
+
+def batch_places(settings: Settings, clock: Clock) -> list[BatchPlace]:
+    """Return every upstream that takes batches itself, as carriers use it."""
+    return [_batch_place(table, settings, clock) for table in tables(settings) if table.api == BATCHES]
+
+
+def _batch_place(table: UpstreamTable, settings: Settings, clock: Clock) -> BatchPlace:
+    assert table.url is not None, "the settings require a URL"
+    gathering = Gathering(
+        requests=table.carrier_requests,
+        bytes=table.carrier_bytes,
+        seconds=table.gather.total_seconds(),
+        poll=table.poll.total_seconds(),
+        keyed=table.idempotency_keys,
+        deletes=table.delete_collected,
+    )
+    return BatchPlace(
+        table.name,
+        BatchesUpstream(
+            table.url, table.key, _limits(table), forward_version=table.forward_version is not False, now=clock.now
+        ),
+        gathering,
+        Names(table.model or settings.model, table.models),
+        _strictly if table.params == "strict" else _lightly,
+        _hours(table, clock),
+    )
 
 
 def _hours(table: UpstreamTable, clock: Clock) -> Callable[[], bool]:
@@ -84,12 +114,7 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
     """Return the adapter for one upstream."""
     if table.api == SIMULATOR:
         return _simulator(settings, clock)
-    limits = CallLimits(
-        total_seconds=table.timeout.total_seconds(),
-        first_byte_seconds=None if table.first_byte is None else table.first_byte.total_seconds(),
-        silence_seconds=None if table.silence is None else table.silence.total_seconds(),
-        max_answer_bytes=table.max_answer_bytes,
-    )
+    limits = _limits(table)
     assert table.url is not None, "the settings require a URL"
     try:
         inner: Upstream
@@ -110,6 +135,15 @@ def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream
         where = f"upstreams.{table.name}" if settings.upstreams else "--upstream"
         raise DataRefused(f"{where}: {wrong}") from wrong
     return JudgedUpstream(inner, _strictly if table.params == "strict" else _lightly)
+
+
+def _limits(table: UpstreamTable) -> CallLimits:
+    return CallLimits(
+        total_seconds=table.timeout.total_seconds(),
+        first_byte_seconds=None if table.first_byte is None else table.first_byte.total_seconds(),
+        silence_seconds=None if table.silence is None else table.silence.total_seconds(),
+        max_answer_bytes=table.max_answer_bytes,
+    )
 
 
 def _strictly(call: Call) -> RequestError | None:

@@ -55,7 +55,9 @@ class Settings:
     database: str | None = _absent(DATABASE, "SQLite in the data folder", "Database of batches and keys.")
     objects: str | None = _absent(OBJECTS, "files in the data folder", "Object store of bodies and results.")
     upstream: str | None = _absent(HTTP_URL, "the built-in simulator", "Model server that requests are sent to.")
-    upstream_api: str = _option(one_of("messages", "chat-completions"), "messages", "Dialect of the model server.")
+    upstream_api: str = _option(
+        one_of("messages", "chat-completions", "batches"), "messages", "Dialect of the model server."
+    )
     upstream_key_env: str | None = _absent(VARIABLE, "no key", "Environment variable with the model server's key.")
     model: str | None = _absent(TEXT, "as the client says", "Ask model servers for this model, whatever clients say.")
     concurrency: int = _option(whole(1, 100_000), "64", "Most requests in flight there, over all our processes.")

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from batchyard import assembly
+from batchyard.dispatch.carrier_place import BatchPlace
 from batchyard.dispatch.lanes import Place
 from batchyard.domain.outcome import Answered, Held, Outcome
 from batchyard.ports import Call, Clock
+from batchyard.ports.batch_upstreams import Listed
 from batchyard.settings import Settings
-from batchyard.upstream_tables import UpstreamTable
+from batchyard.upstream_tables import BATCHES, UpstreamTable
 
 VERSION = "2023-06-01"
 """What every server of the dialect knows."""
@@ -71,6 +73,22 @@ async def findings(
                     yield finding
             finally:
                 await place.upstream.close()
+    for batched in assembly.batch_places(settings, clock):
+        if only is None or batched.name == only:
+            try:
+                yield await _takes_batches(batched, clock)
+            finally:
+                await batched.upstream.close()
+
+
+async def _takes_batches(place: BatchPlace, clock: Clock) -> Finding:
+    """Ask for its list: that costs nothing, and shows whether batches can be made with this key."""
+    began = clock.monotonic()
+    listed = await place.upstream.listed(clock.now())
+    works = isinstance(listed, Listed)
+    words = f"takes batches: lists {len(listed.batches)}" if isinstance(listed, Listed) else _words(listed)
+    seconds = round(clock.monotonic() - began, 3)
+    return Finding(place.name, "batches", works=works, needed=True, words=words, seconds=seconds)
 
 
 class _Trial:
@@ -87,7 +105,7 @@ class _Trial:
         yield self._found("models", words, works=bool(known))
         asked = self._place.names.of(model) if model else self._place.names.always or next(iter(known), "")
         if not asked:
-            yield self._found("answer", "not tried: name a model with --try", works=False, needed=True)
+            yield self._found("answer", "not tried: name a model with --try", works=False, needed=self._is_needed)
             return
         answer = await self._answer(asked)
         yield answer
@@ -95,15 +113,20 @@ class _Trial:
             yield await self._stream(asked)
             yield await self._count(asked)
 
+    @property
+    def _is_needed(self) -> bool:
+        """Batches run by these calls, unless the server takes batches itself."""
+        return self._table.api != BATCHES
+
     async def _answer(self, model: str) -> Finding:
         outcome = await self._place.upstream.attempt(_call(model, max_tokens=SMALL))
         if isinstance(outcome, Answered):
             words = f"{model}: {outcome.input_tokens} tokens in, {outcome.output_tokens} out"
-            return self._found("answer", words, works=True, needed=True)
+            return self._found("answer", words, works=True, needed=self._is_needed)
         advice = ""
         if isinstance(outcome, Held) and self._table.key is None:
             advice = " (no key is configured for it)"
-        return self._found("answer", f"{model}: {_words(outcome)}{advice}", works=False, needed=True)
+        return self._found("answer", f"{model}: {_words(outcome)}{advice}", works=False, needed=self._is_needed)
 
     async def _stream(self, model: str) -> Finding:
         stream = await self._place.upstream.stream(_call(model, max_tokens=SMALL, stream=True))

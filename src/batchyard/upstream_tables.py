@@ -22,6 +22,7 @@ from batchyard.kinds import FILE, HTTP_URL, SWITCH, TEXT, TIMEZONE, VARIABLE, WI
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 SIMULATOR = "simulator"
+BATCHES = "batches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,9 @@ class UpstreamTable:
     name: str
     url: str | None = absent(HTTP_URL, "none: only the simulator needs none", "Where the model server is.")
     api: str = setting(
-        one_of("messages", "chat-completions", SIMULATOR), "messages", "Its dialect, or the built-in simulator."
+        one_of("messages", "chat-completions", BATCHES, SIMULATOR),
+        "messages",
+        "Its dialect, or the built-in simulator.",
     )
     key_env: str | None = absent(VARIABLE, "no key", "Environment variable with its key.")
     key_file: Path | None = absent(FILE, "no key", "File with its key.")
@@ -52,12 +55,20 @@ class UpstreamTable:
     max_answer_bytes: int = setting(whole(1024, 2**32), "67108864", "Most bytes of one answer.")
     windows: tuple[str, ...] = setting(WINDOWS, "", "Hours in which batches may use it; calls may at any.")
     timezone: str = setting(TIMEZONE, "UTC", "Where the clock of these hours is.")
+    carrier_requests: int = setting(whole(1, 100_000), "10000", "Most requests in one batch there.")
+    carrier_bytes: int = setting(whole(65_536, 268_435_456), "67108864", "Most bytes in one batch there.")
+    gather: timedelta = setting(duration("0s", "1h"), "5s", "Time that requests wait for others to travel with.")
+    poll: timedelta = setting(duration("100ms", "1h"), "60s", "Longest time between two questions about a batch there.")
+    idempotency_keys: bool = setting(SWITCH, "false", "Its creates know an Idempotency-Key, as Batchyard's do.")
+    delete_collected: bool = setting(SWITCH, "false", "Delete a batch there once its results are stored here.")
     models: Mapping[str, str] = field(default_factory=dict)
     key: str | None = field(default=None, repr=False)
 
 
 DECLARED_UPSTREAM = {f.name: Declared(f.name, *f.metadata["declared"]) for f in fields(UpstreamTable) if f.metadata}
 """Every key of an upstream's table by name, in the order of the docs; ``models`` is a table of its own."""
+FOR_BATCHES = frozenset({"carrier_requests", "carrier_bytes", "gather", "poll", "idempotency_keys", "delete_collected"})
+"""Keys that mean nothing to a server that takes one request at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,8 @@ def _upstream(file: Path, name: str, table: dict[str, object], environ: Mapping[
     if (upstream.api == SIMULATOR) != (upstream.url is None):
         needs = "takes no url" if upstream.url else 'needs a url (or api = "simulator")'
         raise ConfigError(f"{where} {needs}")
+    if upstream.api != BATCHES and (idle := FOR_BATCHES & table.keys()):
+        raise ConfigError(f'{where}: {min(idle)} is for a server that takes batches: api = "{BATCHES}"')
     if upstream.model is not None and upstream.models:
         raise ConfigError(f"{where} has both model and models: model is for every name, models for some; keep one")
     return upstream
@@ -122,7 +135,15 @@ def read_routes(file: Path, tables: object, upstreams: Sequence[UpstreamTable]) 
         return (RouteTable(("*",), ((names[0], 1.0),)),)
     if not isinstance(tables, list) or not tables or not all(isinstance(one, dict) for one in tables):
         raise ConfigError(f"{file}: routes must be tables: [[routes]]")
-    return tuple(_route(f"{file}: route {number}", table, names) for number, table in enumerate(tables, 1))
+    routes = tuple(_route(f"{file}: route {number}", table, names) for number, table in enumerate(tables, 1))
+    batched = {upstream.name for upstream in upstreams if upstream.api == BATCHES}
+    for number, route in enumerate(routes, 1):
+        led_to = [name for name, _ in (*route.to, *route.fallback)]
+        if len(led_to) > 1 and (alone := batched.intersection(led_to)):
+            raise ConfigError(
+                f"{file}: route {number}: {min(alone)} takes batches: it must be the only one of its route"
+            )
+    return routes
 
 
 def _route(where: str, table: dict[str, object], names: Sequence[str]) -> RouteTable:

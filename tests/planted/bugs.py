@@ -3,6 +3,7 @@
 from tests.planted.blob_bugs import BLOBS
 from tests.planted.bug import Bug
 from tests.planted.call_bugs import CALLS
+from tests.planted.carrier_bugs import CARRIERS
 from tests.planted.chat_bugs import CHAT
 from tests.planted.client_bugs import CLIENT
 from tests.planted.flow_bugs import FLOW
@@ -268,6 +269,7 @@ BUGS = [
     *CHAT,
     *CALLS,
     *FLOW,
+    *CARRIERS,
     *RULES,
     *CLIENT,
     *BLOBS,

@@ -12,6 +12,7 @@ from batchyard.upstream_tables import DECLARED_UPSTREAM, RouteTable
 
 URL = "http://127.0.0.1:8000"
 ONE = f'[upstreams.one]\nurl = "{URL}"\n'
+THREE = f'{ONE}[upstreams.three]\nurl = "{URL}"\napi = "batches"\n[[routes]]\nmodels = ["*"]\n'
 TWO = f'{ONE}[upstreams.two]\napi = "simulator"\n'
 ROUTE = '[[routes]]\nmodels = ["*"]\nto = ["one"]\n'
 
@@ -93,6 +94,10 @@ def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
         (f'{ONE}key_file = "/nonexistent/key"\n', "key_file = '/nonexistent/key': cannot be read: No such file"),
         (f'{ONE}model = "a"\nmodels = {{ b = "c" }}\n', "upstreams.one has both model and models"),
         (f"{ONE}models = {{ b = 1 }}\n", "upstreams.one: models must be a table of patterns and names"),
+        (f'{ONE}poll = "1s"\n', 'upstreams.one: poll is for a server that takes batches: api = "batches"'),
+        (f'{THREE}to = ["one", "three"]\n', "route 1: three takes batches: it must be the only one of its route"),
+        (f'{THREE}to = "three"\nfallback = "one"\n', "route 1: three takes batches: it must be the only one"),
+        (f'{THREE}to = "one"\nfallback = "three"\n', "route 1: three takes batches: it must be the only one"),
         (TWO, 'several upstreams need [[routes]], such as models = ["*"], to = ["one"]'),
         (ROUTE, "routes need [upstreams.NAME] to lead to"),
         (f"{TWO}[routes]\n", "routes must be tables: [[routes]]"),

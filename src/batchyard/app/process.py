@@ -14,15 +14,16 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp
 
 from batchyard import assembly
-from batchyard.app import entrance, folder
+from batchyard.app import carriers, entrance, folder
 from batchyard.app.clock import FolderClock
 from batchyard.blobs.files import FileBlobs
+from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
 from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
-from batchyard.domain.events import BatchCreated, BatchPaused, BugFound, CancelAsked, Event
+from batchyard.domain.events import BatchCreated, BatchExpired, BatchPaused, BugFound, CancelAsked, Event
 from batchyard.observe import Metrics
 from batchyard.ports import Keys, Store
 from batchyard.settings import Settings
@@ -35,6 +36,7 @@ from batchyard.web.routes import nothing_over
 from batchyard.web.server import Server
 from batchyard.wire import result_line
 
+_Task = asyncio.Task[None]
 CLOSE_SECONDS = 5.0
 """How long answers under way may take to finish once everything else has stopped."""
 
@@ -63,10 +65,11 @@ class App:
         self._space, stopped = folder.space(settings, store), Stopped(self.emit)
         self._room = Room(self._space, clock, self.emit)
         self._places = assembly.places(settings, clock)
+        lanes = Lanes(self._places, assembly.routes(settings), clock, self.emit)
         self._dispatcher = Dispatcher(
             store,
             self._blobs,
-            Lanes(self._places, assembly.routes(settings), clock, self.emit),
+            lanes,
             clock,
             self.emit,
             owner=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
@@ -77,11 +80,26 @@ class App:
             stopped=stopped,
             weight=entrance.weights(settings),
         )
+        self._carriers = self._carried(lanes, stopped)
         self._keeper = self._kept(stopped)
         metrics.in_flight = lambda: self._dispatcher.in_flight
         self._book = KeyBook(settings.data / "keys.db", clock)
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
+
+    def _carried(self, lanes: Lanes, stopped: Stopped) -> CarrierRunner:
+        return carriers.runner(
+            self._store,
+            self._blobs,
+            assembly.batch_places(self._settings, self._clock),
+            lanes=lanes,
+            dispatcher=self._dispatcher,
+            clock=self._clock,
+            emit=self.emit,
+            has_room=self._room.is_there,
+            ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 as above
+            stopped=stopped,
+        )
 
     def _kept(self, stopped: Stopped) -> Keeper:
         return Keeper(
@@ -119,8 +137,9 @@ class App:
         """Let everybody know, and wake who has something to do now."""
         self._observe(event)
         kind = type(event)  # thousands of events a second pass here
-        if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused:
+        if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused or kind is BatchExpired:
             self._dispatcher.wake()
+            self._carriers.wake()
             self._keeper.wake()
 
     async def run(self) -> int:
@@ -136,40 +155,50 @@ class App:
                 self._store.listens_at(self._server.url)
             working = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
             keeping = asyncio.create_task(self._keeper.run(), name="keeper")
+            carrying = asyncio.create_task(self._carriers.run(), name="carriers")
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")
             sys.stdout.flush()
-            return await self._until_stopped(working, keeping)
+            return await self._until_stopped(working, keeping, carrying)
         finally:
             await self._server.close(CLOSE_SECONDS)
             for place in self._places:
                 await place.upstream.close()
+            await self._carriers.close()
             self._book.close()
 
-    async def _until_stopped(self, working: "asyncio.Task[None]", keeping: "asyncio.Task[None]") -> int:
+    async def _until_stopped(self, working: _Task, keeping: _Task, carrying: _Task) -> int:
         drain = asyncio.create_task(self._stop.drain.wait())
         cut = asyncio.create_task(self._stop.cut.wait())
-        tasks = (working, keeping, drain, cut)
+        tasks = (working, keeping, carrying, drain, cut)
         try:
-            await asyncio.wait((working, keeping, drain), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((working, keeping, carrying, drain), return_when=asyncio.FIRST_COMPLETED)
             if drain.done():
                 self._not_ready = "draining"
                 self._dispatcher.drain()
+                self._carriers.drain()
                 timeout = self._settings.drain_timeout.total_seconds()
-                await asyncio.wait((working, cut), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
+                drained = asyncio.create_task(_all_done(working, carrying))
+                await asyncio.wait((drained, cut), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                drained.cancel()
+                if working.done() and carrying.done():
                     await self._keeper.settle_down()
-            return self._verdict(working, keeping)
+            return self._verdict(working, keeping, carrying)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _verdict(self, working: "asyncio.Task[None]", keeping: "asyncio.Task[None]") -> int:
+    def _verdict(self, *parts: _Task) -> int:
         """0 for a stop that was asked for, 1 for a part that died: whoever watches us should start us again."""
-        for task in (working, keeping):
-            if task.done() and (bug := task.exception()) is not None:
+        for task in parts:
+            if task.done() and not task.cancelled() and (bug := task.exception()) is not None:
                 self.emit(BugFound(task.get_name(), bug))
                 return 1
         return 0
+
+
+async def _all_done(*tasks: _Task) -> None:
+    """Return when all have ended, however they did."""
+    await asyncio.wait(tasks)

@@ -1,0 +1,160 @@
+"""Bugs planted in what travels to servers that take batches: orphans, repeats, requests lost on the way."""
+
+from tests.planted.bug import Bug
+
+STEPS = "tests/unit/test_carrier.py"
+SIMULATED = "tests/simulation/test_carriers.py"
+WIRE = "tests/contract/test_upstream_batches.py"
+STORES = "tests/contract/test_store_carriers.py"
+
+CARRIERS = [
+    Bug(
+        "a create whose answer was lost is made again at once",
+        "domain/carrier.py",
+        "    if course.lost_at is None:\n        return Step.CREATE",
+        "    if course.lost_at is None or wanted:\n        return Step.CREATE",
+        SIMULATED,
+    ),
+    Bug(
+        "a batch that was only found is cancelled as ours",
+        "domain/carrier.py",
+        "    if course.upstream_id is None:\n        return _not_sent(course, now)\n",
+        "    if course.followed is None:\n        return _not_sent(course, now)\n",
+        SIMULATED,
+    ),
+    Bug(
+        "a carrier outlives its batch's deadline",
+        "domain/carrier.py",
+        "    if course.open and course.closing and now >= course.expires_at + GRACE:\n",
+        "    if course.open and course.closing and now >= course.expires_at + FORGOTTEN_AFTER:\n",
+        f"{STEPS} {SIMULATED}",
+    ),
+    Bug(
+        "a cancel of ours is not passed on",
+        "domain/carrier.py",
+        "    if not course.cancel_asked and (course.is_over(now) or not course.open):\n",
+        "    if not course.cancel_asked and not course.open:\n",
+        SIMULATED,
+    ),
+    Bug(
+        "an adopted carrier is taken to be never sent",
+        "dispatch/carrier.py",
+        "            lost_at=self._tender.clock.now() if adopted and carrier.upstream_id is None else None,\n",
+        "            lost_at=None,\n",
+        SIMULATED,
+    ),
+    Bug(
+        "an owner past its lease still creates",
+        "dispatch/carrier_creating.py",
+        "        if not self._tender.may_send():",
+        "        if False:",
+        SIMULATED,
+    ),
+    Bug(
+        "results of any batch prove it to be ours",
+        "dispatch/carrier_collect.py",
+        "        if not any(seq_of(self._carrier.id, line.custom_id) is not None for line in lines):\n"
+        "            return Ended.FOREIGN\n",
+        "",
+        SIMULATED,
+    ),
+    Bug(
+        "results that break off count as whole",
+        "dispatch/carrier_collect.py",
+        "                    return read if isinstance(read, Outcome) else self._end()\n",
+        "                    return self._end()\n",
+        SIMULATED,
+    ),
+    Bug(
+        "requests without a line are taken as collected",
+        "dispatch/carrier_errand.py",
+        "open=collection.left, lacking=lacking)",
+        "open=0, lacking=lacking)",
+        SIMULATED,
+    ),
+    Bug(
+        "a wrong key of ours holds nothing",
+        "dispatch/carrier_place.py",
+        "self._limiter.observe(outcome, self._clock.monotonic()) if isinstance(outcome, Held) else None\n",
+        "None\n",
+        SIMULATED,
+    ),
+    Bug(
+        "any number of carriers travel at once",
+        "dispatch/carrier.py",
+        "        return free > 0 and",
+        "        return free > -1000 and",
+        SIMULATED,
+    ),
+    Bug(
+        "requests that travel in carriers are called one by one as well",
+        "dispatch/queue.py",
+        " and self._lanes.carried_by(ready.model) is None\n",
+        "\n",
+        SIMULATED,
+    ),
+    Bug(
+        "a broken batch keeps the carriers of others from being made",
+        "dispatch/carrier.py",
+        '                        stopped.stop(group.batch, "carrier", broken)\n                        break\n',
+        "                        raise StoreUnavailable(str(broken)) from broken\n",
+        SIMULATED,
+    ),
+    Bug(
+        "a carrier of a broken batch is tried for ever",
+        "dispatch/carrier.py",
+        " or self._tender.has_stopped(carrier):",
+        ":",
+        SIMULATED,
+    ),
+    Bug(
+        "one 404 is believed",
+        "domain/carrier.py",
+        "ABSENCES = 3\n",
+        "ABSENCES = 1\n",
+        SIMULATED,
+    ),
+    Bug(
+        "a create that broke half-way counts as one that may have been taken",
+        "upstream/connection.py",
+        "        if self._unsent and isinstance(exchanged, Unknown | Hung):\n"
+        "            exchanged = NotStarted(exchanged.error)\n",
+        "",
+        WIRE,
+    ),
+    Bug(
+        "a create is written whether the server reads or not",
+        "upstream/connection.py",
+        "        await self._writable.wait()\n",
+        "        await asyncio.sleep(0)\n",
+        WIRE,
+    ),
+    Bug(
+        "a line of results may have any length",
+        "upstream/lines.py",
+        "            if len(self._tail) > self._most:",
+        "            if len(self._tail) > self._most * 10**9:",
+        WIRE,
+    ),
+    Bug(
+        "an id of an upstream batch may lead to another path",
+        "upstream/batches.py",
+        '_ID = re.compile(r"[A-Za-z0-9_-]{1,128}\\Z")\n',
+        '_ID = re.compile(r"[^\\r\\n]*\\Z")\n',
+        WIRE,
+    ),
+    Bug(
+        "an errored line hands our key on",
+        "domain/carrier_line.py",
+        'body.replace(secret, b"[key]") if secret else body',
+        "body",
+        WIRE,
+    ),
+    Bug(
+        "a carrier takes more bytes than it may",
+        "store/sqlite_carriers.py",
+        "    if fitting < len(leases):\n",
+        "    if fitting < 0:\n",
+        STORES,
+    ),
+]
