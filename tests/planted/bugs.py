@@ -53,6 +53,27 @@ DISPATCH = [
         SAFETY,
     ),
     Bug(
+        "what a lost answer leased is never given back",
+        "dispatch/dispatcher.py",
+        "                self._doubt.is_there = True\n",
+        "",
+        SAFETY,
+    ),
+    Bug(
+        "what runs is given back after a lost answer",
+        "dispatch/doubt.py",
+        " for lease in held if not self._knows(lease.key)]",
+        " for lease in held]",
+        SAFETY,
+    ),
+    Bug(
+        "what waits for its commit is given back after a lost answer",
+        "dispatch/dispatcher.py",
+        "return self._attempts.runs(request) or any(attempt.lease.key == request for attempt, _ in self._settled)",
+        "return self._attempts.runs(request)",
+        SAFETY,
+    ),
+    Bug(
         "a failed commit forgets its settlements",
         "dispatch/dispatcher.py",
         "                picks = []\n                await asyncio.sleep(STORE_PAUSE)",

@@ -149,6 +149,26 @@ def test_a_store_that_fails_pauses_the_dispatch_and_loses_no_answer() -> None:
     run_virtual(main(), limit=600)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_commits_whose_answer_is_lost_leave_nothing_behind_and_repeat_nothing(seed: int) -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=1.0))
+        here = World(upstream, limit=4, seed=seed)
+        faults = (Fault.AFTER, Fault.AFTER, Fault.BEFORE, None, None, None)
+        # "held" fails too: what a lost answer leased is still to be given back then
+        here.store = FailingStore(
+            here.kept, lambda verb, _n: here.random.choice(faults) if verb in {"turn", "held"} else None
+        )
+        await here.start()
+        batch = await here.create(40)
+
+        assert await here.kinds(batch) == ["succeeded"] * 40
+        assert upstream.repeated == {}
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
 def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=1.0))

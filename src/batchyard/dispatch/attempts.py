@@ -51,6 +51,10 @@ class Attempts:
     def __len__(self) -> int:
         return len(self._running)
 
+    def runs(self, request: tuple[str, int]) -> bool:
+        """Whether an attempt of the request is in flight."""
+        return self._running.has(request)
+
     def begin(self, leases: Iterable[tuple[Lease, Ready, Lane]]) -> None:
         """Start the attempts that these leases allow, each in the slot of its lane that was picked for it."""
         now, started = self._clock.now(), self._clock.monotonic()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
 from batchyard.dispatch.canary import Canaries
+from batchyard.dispatch.doubt import Doubt
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
@@ -77,6 +78,7 @@ class Dispatcher:
         self._canaries = Canaries(lanes, clock, emit, self._wake.set)
         self.calls = RoutedCalls(lanes)
         self._settled: list[tuple[Attempt, Settlement]] = []
+        self._doubt = Doubt(work, clock, owner, self._knows)
         self._draining = False
 
     async def run(self) -> None:
@@ -135,8 +137,9 @@ class Dispatcher:
     # --- turns
 
     async def _turns(self) -> None:
-        while not (self._draining and not self._attempts and not self._settled and not self.calls.running):
+        while not (self._draining and self._is_done()):
             await self._until_woken()
+            await self._doubt.clear()
             began = self._clock.monotonic()
             settled = self._next_settled()
             picked = await self._picks()
@@ -148,6 +151,12 @@ class Dispatcher:
                         self._queue.retried(attempt.batch, settlement.ready_at)
                 self._attempts.begin(self._queue.leased(picked, turn))
                 await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
+
+    def _is_done(self) -> bool:
+        return not (self._attempts or self._settled or self.calls.running or self._doubt.is_there)
+
+    def _knows(self, request: tuple[str, int]) -> bool:
+        return self._attempts.runs(request) or any(attempt.lease.key == request for attempt, _ in self._settled)
 
     def _next_settled(self) -> list[tuple[Attempt, Settlement]]:
         """Take what the next turn commits.
@@ -210,6 +219,7 @@ class Dispatcher:
             except StoreUnavailable as error:
                 failed_at = self._clock.monotonic() if failed_at is None else failed_at
                 self._emit(StoreFailed("commit", str(error)))
+                self._doubt.is_there = True
                 self._queue.stale()
                 self._queue.unpick(picked)
                 picks = []

@@ -35,6 +35,9 @@ class Running:
     def __len__(self) -> int:
         return len(self._attempts)
 
+    def has(self, request: tuple[str, int]) -> bool:
+        return request in self._attempts
+
     def begin(self, attempt: Attempt) -> bool:
         """Add an attempt and return True. Where a call for the request runs already, it takes the new lease over.
 

@@ -45,6 +45,12 @@ def delay_seconds(attempt: int, retry_after: float | None, jitter: float) -> flo
     return asked + min(spread, 0.1 * asked + FIRST_DELAY * jitter)
 
 
+def unsent(lease: Lease, now: datetime) -> Retry:
+    """Return what becomes of a leased request that was certainly not sent: it is pending again, at no cost."""
+    trace = Trace("notstarted", now, now, "the answer of its lease was lost")
+    return Retry(lease, now, trace, lease.paid, lease.failures, lease.unknowns)
+
+
 def settle(lease: Lease, outcome: Outcome, started_at: datetime, now: datetime, jitter: float) -> Settlement:
     """Return what becomes of the leased request. Pure: the same arguments give the same settlement."""
     name = type(outcome).__name__.lower()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from batchyard import wire
 from batchyard.domain.batch import Batch
-from batchyard.domain.errors import InvalidRequest, Overloaded, StoreUnavailable
+from batchyard.domain.errors import CommitUnknown, InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
@@ -131,6 +131,8 @@ class Creates:
         try:
             # A stop must not cancel a commit; if one comes here the body stays, for the batch may come to be.
             batch = await asyncio.shield(creating)
+        except CommitUnknown:  # the batch may have come to be: its body stays, and is swept by its age if not
+            raise
         except Exception:
             await self._discard(writer)
             raise
