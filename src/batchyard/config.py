@@ -28,7 +28,6 @@ from batchyard.workspace_tables import read_workspaces
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
 BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
 NOT_YET = {
-    ("database", "postgres"): "the PostgreSQL store",
     ("objects", ""): "the object store",
 }
 """(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""

@@ -9,6 +9,7 @@ from tests.planted.client_bugs import CLIENT
 from tests.planted.flow_bugs import FLOW
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
+from tests.planted.postgres_bugs import POSTGRES
 from tests.planted.safety_bugs import SAFE
 from tests.planted.server_bugs import SERVERS
 from tests.planted.simulator_bugs import SIMULATOR
@@ -90,7 +91,7 @@ DISPATCH = [
     Bug(
         "a drain does not wait for what is in flight",
         "dispatch/dispatcher.py",
-        "while not (self._draining and not self._attempts and not self._settled and not self.calls.running):",
+        "while not (self._draining and self._is_done()):",
         "while not self._draining:",
         SAFETY,
     ),
@@ -298,6 +299,7 @@ BUGS = [
     *INTAKE,
     *MEMORY,
     *SQLITE,
+    *POSTGRES,
     *SAFE,
     *WIRE,
     *SIMULATOR,

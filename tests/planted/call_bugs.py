@@ -98,8 +98,8 @@ CALLS = [
     Bug(
         "a drain leaves a call that is in flight",
         "dispatch/dispatcher.py",
-        " and not self.calls.running):",
-        "):",
+        " or self.calls.running or ",
+        " or ",
         SIMULATED,
     ),
     Bug(

@@ -178,7 +178,7 @@ def test_variables_that_kubernetes_sets_are_not_ours() -> None:
         {"upstream": "http://host/x?key=hunter2"},
         {"upstream": "someone:hunter2@host"},
         {"public_url": "https://hunter2@host#hunter2"},
-        {"database": "postgresql://someone:hunter2@host/d"},
+        {"database": "postgresql://someone:hunter2@host/d and more"},
         {"database": "mysql://someone:hunter2@host/d"},
         {"objects": "s3://someone:hunter2@bucket/d?secret=hunter2"},
         {"upstream_key_env": "sk-hunter2"},

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
@@ -13,7 +13,11 @@ import pytest
 
 from batchyard.domain.access import USUAL, is_well_formed, new_key
 from batchyard.domain.errors import DataRefused, InvalidRequest, NotFound, StoreUnavailable
+from batchyard.ports import KeyShelf
+from batchyard.store.postgres_keys import PostgresKeys
+from batchyard.web.key_file import KeyFile
 from batchyard.web.keys import KeyBook, OpenUntilFirstKey
+from tests.postgres import shared
 from tests.wire.world import NOW, SetClock, World
 
 
@@ -22,8 +26,26 @@ def clock() -> SetClock:
     return SetClock()
 
 
+Shelf = Callable[[], KeyShelf]
+
+
+@pytest.fixture(params=["file", "database"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    """Opens the keys of one place, as each process does for itself."""
+    if request.param == "file":
+        return lambda: KeyFile(tmp_path / "keys.db")
+    url = shared().schema_url()
+    return lambda: PostgresKeys(url)
+
+
 @pytest.fixture
-def book(tmp_path: Path, clock: SetClock) -> Iterator[KeyBook]:
+def book(shelf: Shelf, clock: SetClock) -> Iterator[KeyBook]:
+    with closing(KeyBook(shelf(), clock)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def file_book(tmp_path: Path, clock: SetClock) -> Iterator[KeyBook]:
     with closing(KeyBook(tmp_path / "keys.db", clock)) as opened:
         yield opened
 
@@ -51,8 +73,8 @@ def test_a_key_is_known_from_then_on_and_belongs_to_its_workspace(book: KeyBook)
     assert asyncio.run(book.principal("")) is None
 
 
-def test_the_secret_is_nowhere_in_the_files(book: KeyBook, tmp_path: Path) -> None:
-    _, secret = book.create("alpha")
+def test_the_secret_is_nowhere_in_the_files(file_book: KeyBook, tmp_path: Path) -> None:
+    _, secret = file_book.create("alpha")
 
     for file in tmp_path.iterdir():
         content = file.read_bytes()
@@ -61,9 +83,9 @@ def test_the_secret_is_nowhere_in_the_files(book: KeyBook, tmp_path: Path) -> No
     assert (tmp_path / "keys.db").stat().st_mode & 0o077 == 0
 
 
-def test_what_another_process_does_is_seen_a_second_later(book: KeyBook, clock: SetClock, tmp_path: Path) -> None:
+def test_what_another_process_does_is_seen_a_second_later(book: KeyBook, clock: SetClock, shelf: Shelf) -> None:
     assert asyncio.run(book.principal("anything")) is None
-    with closing(KeyBook(tmp_path / "keys.db", SetClock())) as command_line:
+    with closing(KeyBook(shelf(), SetClock())) as command_line:
         made, secret = command_line.create("alpha")
         assert asyncio.run(book.principal(secret)) is None
         clock.seconds += 1
@@ -231,9 +253,10 @@ def test_a_revoked_key_opens_nothing_of_the_api(book: KeyBook, clock: SetClock) 
     asyncio.run(scenario())
 
 
-def test_keys_that_cannot_be_read_are_no_reason_to_let_anybody_in(book: KeyBook) -> None:
-    world = World(keys=OpenUntilFirstKey(book))
-    book._db.close()
+def test_keys_that_cannot_be_read_are_no_reason_to_let_anybody_in(clock: SetClock, tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.db")
+    world = World(keys=OpenUntilFirstKey(KeyBook(file, clock)))
+    file.close()
 
     reply = asyncio.run(world.call("GET", "/v1/messages/batches"))
 
@@ -258,10 +281,11 @@ def test_a_newer_key_database_is_refused_and_not_touched(tmp_path: Path) -> None
     assert path.read_bytes() == before
 
 
-def test_a_key_database_that_cannot_be_written_says_so(book: KeyBook, tmp_path: Path) -> None:
+def test_a_key_database_that_cannot_be_written_says_so(clock: SetClock, tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.db")
     with closing(apsw.Connection(str(tmp_path / "keys.db"))) as other:
         other.execute("begin immediate")
-        book._db.set_busy_timeout(0)
+        file._db.set_busy_timeout(0)
 
         with pytest.raises(StoreUnavailable):
-            book.create("alpha")
+            KeyBook(file, clock).create("alpha")

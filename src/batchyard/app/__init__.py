@@ -9,14 +9,13 @@ import logging
 import sys
 from collections.abc import Callable
 
-from batchyard.app import folder
 from batchyard.app.asking import back_up, check
 from batchyard.app.clock import SteadyClock
+from batchyard.app.kept import key_shelf, opened
 from batchyard.app.process import App
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.observe import Log, LogHandler, Metrics, Observer
 from batchyard.settings import Settings
-from batchyard.store.sqlite import SqliteStore
 from batchyard.web.keys import KeyBook
 from batchyard.web.sockets import CannotListen
 
@@ -42,22 +41,16 @@ def serve(settings: Settings) -> int:
 
 
 def key_book(settings: Settings) -> KeyBook:
-    """Return the keys of the data folder, for the command line; a server that runs notices within a second."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return KeyBook(settings.data / "keys.db", SteadyClock())
+    """Return the keys of the data folder or database, for the command line; a server notices within a second."""
+    return KeyBook(key_shelf(settings), SteadyClock())
 
 
 async def _serve(settings: Settings) -> int:
     log = Log()
     logging.basicConfig(handlers=[LogHandler(log)], level=logging.WARNING, force=True)
     metrics = Metrics()
-    clock = folder.clock(settings)
-    store = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
-    try:
-        app = App(settings, clock, store, Observer(log, metrics), metrics)
-        return await app.run()
-    finally:
-        await store.close()
+    async with opened(settings) as kept:
+        return await App(settings, kept, Observer(log, metrics), metrics).run()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -4,7 +4,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
-from batchyard.app.clock import FolderClock
+from batchyard.app.clock import DatabaseClock, FolderClock
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.carrier_place import BatchPlace
 from batchyard.dispatch.dispatcher import Dispatcher
@@ -22,7 +22,7 @@ def runner(
     *,
     lanes: Lanes,
     dispatcher: Dispatcher,
-    clock: FolderClock,
+    clock: FolderClock | DatabaseClock,
     emit: Emit,
     has_room: Callable[[], bool],
     ripened: Callable[[], None],

@@ -6,14 +6,17 @@ restart in the same boot  the note is believed, not the wall clock
 restart on another boot   the wall clock is believed again, and deadlines are held for ten minutes
 """
 
+import asyncio
 import os
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import ClockJumped, Emit
 
 NAME = "clock.json"
@@ -21,6 +24,10 @@ HOLD_SECONDS = 600.0
 """How long nothing expires or goes after a restart on another boot: time to see the alarm and to set the clock."""
 JUMP_SECONDS = 5.0
 """A wall clock that is further off than it was is told of; less is what time servers do to it all day."""
+
+FOLLOW_SECONDS = 60.0
+LARGEST_STEP = 0.05
+"""Seconds that a clock is set by each minute: ten times what a bad one drifts, and nothing that a deadline notices."""
 
 
 class Machine:
@@ -90,6 +97,47 @@ class FolderClock(SteadyClock):
             with suppress(OSError):  # a disk in trouble; the next look tries again
                 _write(self._path, _Note(self._machine.boot, self._epoch, self.monotonic()))
                 self._noted = True
+
+
+class DatabaseClock(SteadyClock):
+    """The clock of a process of several: the database's time, so that all of them tell the same.
+
+    It is asked again every minute. What this machine's clock has drifted since is made up for little by little: time
+    neither jumps nor goes back.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[datetime]]) -> None:
+        super().__init__()
+        self._ask = ask
+        self._apart = 0.0
+
+    async def set(self) -> None:
+        """Take the database's time. Once, before anybody asks for the time."""
+        self._epoch += await self._behind()
+
+    async def follow(self) -> None:
+        """Stay with the database's time. For ever."""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            with suppress(StoreUnavailable):
+                self._apart = await self._behind()
+                self._epoch += max(-LARGEST_STEP, min(LARGEST_STEP, self._apart))
+
+    async def _behind(self) -> float:
+        """Return how many seconds we are behind: the answer is from the middle of the time it took."""
+        asked = self.now()
+        told = await self._ask()
+        return (told - asked - (self.now() - asked) / 2).total_seconds()
+
+    def holds(self) -> bool:
+        """The database's clock is believed."""
+        return False
+
+    def look(self, emit: Emit) -> None:
+        """Tell of a database whose clock jumped."""
+        if abs(self._apart) >= JUMP_SECONDS:
+            emit(ClockJumped(round(self._apart, 1)))
+            self._apart = 0.0
 
 
 def _read(path: Path) -> _Note | None:

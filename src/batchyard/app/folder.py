@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from batchyard import backup, checkup
-from batchyard.app.clock import HOLD_SECONDS, FolderClock
+from batchyard.app.clock import HOLD_SECONDS, DatabaseClock, FolderClock
 from batchyard.blobs.space import EndlessSpace, FolderSpace
 from batchyard.domain.errors import DataRefused, StoreDamaged
 from batchyard.domain.events import DeadlinesHeld, Emit, LeasesReclaimed, StartFinished
@@ -37,14 +37,16 @@ def own(settings: Settings, store: Store) -> OwnFolder | None:
     return OwnFolder(store.token, partial(checkup.look, settings.data), partial(backup.make, settings.data))
 
 
-async def recover(store: Store, blobs: Blobs, clock: FolderClock, emit: Emit) -> StartFinished:
+async def recover(store: Store, blobs: Blobs, clock: FolderClock | DatabaseClock, emit: Emit) -> StartFinished:
     """Take over what the processes before us left; return what that was. Nobody else may use the folder yet.
 
+    A database is not ours alone: the keeper takes over who is dead there, once their heartbeats say so.
     Raises ``DataRefused`` where the database is damaged in what that needs.
     """
+    alone = isinstance(store, SqliteStore)
     try:
-        leases = await _reclaim_the_dead(store, clock, emit)
-        files = await _sweep_files(store, blobs)
+        leases = await _reclaim_the_dead(store, clock, emit) if alone else 0
+        files = await _sweep_files(store, blobs) if alone else 0
         now, backlog = clock.now(), await store.backlog(_LONG_AGO)
     except StoreDamaged as damage:
         raise DataRefused(f"the database is damaged: {damage}; run `batchyard check`, or restore a backup.") from damage
@@ -69,8 +71,6 @@ async def _reclaim_the_dead(store: Store, clock: Clock, emit: Emit) -> int:
 
 async def _sweep_files(store: Store, blobs: Blobs) -> int:
     """Delete what no batch names: a death between a delete and its files would else leave them for an hour."""
-    if not isinstance(store, SqliteStore):
-        return 0  # others may be writing them
     needed = await store.blobs()
     unnamed = [name for name in await blobs.old(float("-inf")) if name not in needed]
     for name in unnamed:

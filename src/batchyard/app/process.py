@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from batchyard import assembly
 from batchyard.app import carriers, entrance, folder
-from batchyard.app.clock import FolderClock
+from batchyard.app.kept import Kept
 from batchyard.blobs.files import FileBlobs
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
@@ -25,7 +25,7 @@ from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.events import BatchCreated, BatchExpired, BatchPaused, BugFound, CancelAsked, Event
 from batchyard.observe import Metrics
-from batchyard.ports import Keys, Store
+from batchyard.ports import Keys
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
@@ -55,10 +55,10 @@ class _Stop:
 class App:
     """One process: API, dispatcher, upkeep over one store."""
 
-    def __init__(
-        self, settings: Settings, clock: FolderClock, store: Store, observe: Callable[[Event], None], metrics: Metrics
-    ) -> None:
+    def __init__(self, settings: Settings, kept: Kept, observe: Callable[[Event], None], metrics: Metrics) -> None:
+        clock, store = kept.clock, kept.store
         self._settings, self._clock, self._store, self._observe = settings, clock, store, observe
+        self._follow = kept.follow
         self._not_ready = "starting"
         self._stop = _Stop(asyncio.Event(), asyncio.Event())
         self._blobs = FileBlobs(settings.data / "blobs")
@@ -83,7 +83,7 @@ class App:
         self._carriers = self._carried(lanes, stopped)
         self._keeper = self._kept(stopped)
         metrics.in_flight = lambda: self._dispatcher.in_flight
-        self._book = KeyBook(settings.data / "keys.db", clock)
+        self._book = KeyBook(kept.shelf, clock)
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
 
@@ -138,9 +138,13 @@ class App:
         self._observe(event)
         kind = type(event)  # thousands of events a second pass here
         if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused or kind is BatchExpired:
-            self._dispatcher.wake()
-            self._carriers.wake()
-            self._keeper.wake()
+            self.wake()
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._dispatcher.wake()
+        self._carriers.wake()
+        self._keeper.wake()
 
     async def run(self) -> int:
         """Listen and work until a signal; return the exit status."""
@@ -156,11 +160,12 @@ class App:
             working = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
             keeping = asyncio.create_task(self._keeper.run(), name="keeper")
             carrying = asyncio.create_task(self._carriers.run(), name="carriers")
+            following = [asyncio.create_task(follow(self.wake), name="follow") for follow in self._follow]
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")
             sys.stdout.flush()
-            return await self._until_stopped(working, keeping, carrying)
+            return await self._until_stopped(working, keeping, carrying, *following)
         finally:
             await self._server.close(CLOSE_SECONDS)
             for place in self._places:
@@ -168,10 +173,10 @@ class App:
             await self._carriers.close()
             self._book.close()
 
-    async def _until_stopped(self, working: _Task, keeping: _Task, carrying: _Task) -> int:
+    async def _until_stopped(self, working: _Task, keeping: _Task, carrying: _Task, *following: _Task) -> int:
         drain = asyncio.create_task(self._stop.drain.wait())
         cut = asyncio.create_task(self._stop.cut.wait())
-        tasks = (working, keeping, carrying, drain, cut)
+        tasks = (working, keeping, carrying, drain, cut, *following)
         try:
             await asyncio.wait((working, keeping, carrying, drain), return_when=asyncio.FIRST_COMPLETED)
             if drain.done():

@@ -9,7 +9,7 @@ from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.stores import Batches, Final, NewBatch, Page, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
-from batchyard.ports.world import Clock, Keys, Principal, Space
+from batchyard.ports.world import Clock, Keys, KeyShelf, Principal, Space
 
 __all__ = [
     "Batches",
@@ -24,6 +24,7 @@ __all__ = [
     "Clock",
     "Damaged",
     "Final",
+    "KeyShelf",
     "Keys",
     "NewBatch",
     "NewCarrier",

@@ -1,10 +1,11 @@
 """What the core asks of the world around it: who may call, and what time it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from batchyard.domain.access import Scope
+from batchyard.domain.access import Key, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,22 @@ class Keys(Protocol):
 
     async def principal(self, key: str) -> Principal | None:
         """Return whose key this is; None if it is unknown, revoked or expired, all in the same time."""
+
+
+class KeyShelf(Protocol):
+    """Where keys are kept, as hashes. Blocks; every verb may raise ``StoreUnavailable``."""
+
+    def all(self) -> Sequence[tuple[bytes, Key]]:
+        """Return every key ever made with its hash, oldest first."""
+
+    def add(self, key: Key, sha256: bytes, ending: tuple[str, datetime] | None = None) -> None:
+        """Store a key, and let another one (its id) end then: both or none."""
+
+    def revoke(self, key_id: str, at: datetime) -> None:
+        """End a key; the first end stays, and an unknown id is nothing."""
+
+    def close(self) -> None:
+        """Let go. Closing twice is allowed."""
 
 
 class Clock(Protocol):

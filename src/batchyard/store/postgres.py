@@ -4,14 +4,11 @@ Every verb that writes is one transaction, every verb that reads one statement o
 ``postgres_`` modules; ``docs/design/postgres.md`` says why it is built like this.
 """
 
-import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from batchyard.domain.batch import Batch, Counts, Sealed
-from batchyard.domain.errors import DataRefused
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
@@ -25,9 +22,9 @@ from batchyard.store import (
     postgres_work,
 )
 from batchyard.store.postgres_connections import Connections
-from batchyard.store.sqlite_rows import micros
+from batchyard.store.postgres_url import taken_apart
+from batchyard.store.sqlite_rows import micros, moment
 
-SCHEMA = "batchyard"
 CONNECTIONS = 8
 """Connections of one process: a long read (a seal's), a create, and the short ones beside them."""
 
@@ -61,13 +58,17 @@ class PostgresStore:
 
         The URL's query may name another schema than ``batchyard`` (``?schema=name``).
         """
-        plain_url, schema = _taken_apart(url)
+        plain_url, schema = taken_apart(url)
         opened = await Connections.open(plain_url, schema, connections)
         return cls(opened, timedelta(seconds=lease_seconds), entropy, own_time=own_time)
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""
         await self._connections.close()
+
+    async def time(self) -> datetime:
+        """Return the database's time."""
+        return moment(await self._connections.read(lambda db: db.fetchval(f"select {postgres_batches.CLOCK}")))
 
     def _judged_at(self, now: datetime) -> int | None:
         """Return the time by which heartbeats are judged; None for the database's own."""
@@ -174,14 +175,3 @@ class PostgresStore:
         return await self._connections.write(
             lambda db: postgres_carriers.finish(db, tender, carrier, lost=lost, now=now)
         )
-
-
-def _taken_apart(url: str) -> tuple[str, str]:
-    """Return the URL without the schema's name, and the name."""
-    parts = urlsplit(url)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    schema = dict(query).get("schema", SCHEMA)
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
-        raise DataRefused(f"the database's schema {schema[:80]!r} must be lower-case letters, digits and underscores")
-    rest = urlencode([(name, value) for name, value in query if name != "schema"])
-    return urlunsplit(parts._replace(query=rest)), schema

@@ -14,6 +14,8 @@ from batchyard.store.sqlite_rows import micros, moment
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
+NEWS = "batchyard"
+"""The channel on which other processes are told that there is something to do."""
 CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 """The database's own time, in microseconds since 1970."""
 
@@ -67,6 +69,7 @@ async def cancel(db: "PoolConnectionProxy", workspace: str, batch_id: str, now: 
             canceling.closing,
             batch_id,
         )
+        await db.execute(f"notify {NEWS}")
     return canceling
 
 
@@ -74,6 +77,7 @@ async def pause(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, pau
     """Pause or resume; only the batch's own row changes."""
     batch = (await find(db, workspace, batch_id, lock=True)).batch().pause(paused=paused)
     await db.execute("update batches set paused = $1 where id = $2 and paused <> $1", paused, batch_id)
+    await db.execute(f"notify {NEWS}")
     return batch
 
 

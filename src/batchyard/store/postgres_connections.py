@@ -45,8 +45,8 @@ _AT_LEAST_ON = (
 )
 _OURS = {"08", "25", "40", "53", "55", "57", "58", "XX", "28", "3D"}
 """Classes of SQLSTATE that are the server's trouble: the same call may succeed later. Others are bugs."""
-_AGAIN = {"40001", "40P01"}
-"""A serialization failure or a deadlock: the transaction may be made again at once."""
+_AGAIN = {"40001", "40P01", "57P01", "57P02", "25P03"}
+"""What is tried again at once: a serialization failure, a deadlock, a session that was ended."""
 _MARK = (
     "insert into marks (connection, last, marked_at) select $1, $2, clock_timestamp()"
     " where pg_current_xact_id_if_assigned() is not null"
@@ -72,6 +72,14 @@ def explained(fault: BaseException) -> str:
     """Return what went wrong on one line."""
     lines = str(fault).strip().splitlines()
     return lines[0] if lines else type(fault).__name__
+
+
+def may_be_tried_again(fault: BaseException | None) -> bool:
+    """Whether the same may be done again at once: a connection was gone, or others were first."""
+    if isinstance(fault, TimeoutError):  # it has taken long enough
+        return False
+    state = getattr(fault, "sqlstate", None) or ""
+    return isinstance(fault, OSError | asyncpg.InterfaceError) or state in _AGAIN or state.startswith("08")
 
 
 class Connections:
@@ -126,28 +134,39 @@ class Connections:
 
     async def read(self, work: Work[T]) -> T:
         """Return what one statement finds, or several that need no common snapshot."""
-        with unavailable("read"):
-            async with self._connection() as db:
-                return await work(db)
+        return await self._again("read", lambda: self._read(work))
+
+    async def _read(self, work: Work[T]) -> T:
+        async with self._connection() as db:
+            return await work(db)
 
     async def snapshot(self, work: Work[T]) -> T:
         """Return what several statements find of one moment."""
-        with unavailable("read"):
-            async with self._connection() as db, db.transaction(isolation="repeatable_read", readonly=True):
-                return await work(db)
+        return await self._again("read", lambda: self._snapshot(work))
+
+    async def _snapshot(self, work: Work[T]) -> T:
+        async with self._connection() as db, db.transaction(isolation="repeatable_read", readonly=True):
+            return await work(db)
 
     async def write(self, work: Work[T]) -> T:
         """Do the work in a transaction and return its value once that is durable.
 
         Raises ``StoreUnavailable`` where nothing took effect, ``CommitUnknown`` where nobody can tell in time.
         """
+        return await self._again("write", lambda: self._write(work))
+
+    async def _again(self, doing: str, once: Callable[[], Awaitable[T]]) -> T:
+        """Do it up to so many times, where a connection was gone or others were first: nothing of it took effect."""
         for last in (False,) * (TRIES - 1) + (True,):
             try:
-                with unavailable("write"):
-                    return await self._write(work)
+                with unavailable(doing):
+                    return await once()
+            except CommitUnknown:
+                raise
             except StoreUnavailable as lost:
-                if last or getattr(lost.__cause__, "sqlstate", None) not in _AGAIN:
+                if last or not may_be_tried_again(lost.__cause__):
                     raise
+                await self._pool.expire_connections()  # where one is gone, others that idle may be
         raise AssertionError("the last try returns or raises")
 
     async def _write(self, work: Work[T]) -> T:
@@ -165,7 +184,7 @@ class Connections:
             try:
                 await transaction.commit()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
-                db.terminate()
+                _cut(db)
                 lost = fault
             else:
                 return value
@@ -197,7 +216,7 @@ class Connections:
             try:
                 yield db
             except (OSError, TimeoutError):
-                db.terminate()  # nobody knows what is still on its way
+                _cut(db)  # nobody knows what is still on its way
                 raise
 
     async def _marks_as(self, db: "PoolConnectionProxy") -> str:
@@ -212,6 +231,12 @@ class Connections:
         async with self._pool.acquire() as db:
             with unavailable("close"):
                 await db.execute("delete from marks where connection = any($1::text[])", list(self._marked))
+
+
+def _cut(db: "PoolConnectionProxy") -> None:
+    """End a connection, unless it has ended by itself."""
+    with suppress(asyncpg.InterfaceError):
+        db.terminate()
 
 
 async def _prepared(db: asyncpg.Connection) -> None:

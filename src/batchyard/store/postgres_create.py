@@ -16,7 +16,7 @@ from batchyard.domain.ids import batch_id
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.run_order import run_orders
 from batchyard.ports import NewBatch
-from batchyard.store.postgres_batches import load
+from batchyard.store.postgres_batches import NEWS, load
 from batchyard.store.postgres_rows import batches, plain
 from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, micros, moment
 
@@ -27,8 +27,6 @@ REPEAT_WINDOW = timedelta(minutes=10)
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
 PART = 128
 """Seqs in a row of parts: about as many as a turn leases, so that owners side by side take rows of their own."""
-NEWS = "batchyard"
-"""The channel on which other processes are told that there is something to do."""
 _FORGOTTEN_AT_ONCE = 16
 _REQUEST = ("id", "custom_id", "offset", "length", "crc", "prefix", "model")
 

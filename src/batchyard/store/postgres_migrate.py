@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from batchyard.domain.errors import DataRefused
 
 if TYPE_CHECKING:
+    from asyncpg import Connection
     from asyncpg.pool import PoolConnectionProxy
 
 PROGRAM = "batchyard"
@@ -28,7 +29,7 @@ def migrations() -> dict[int, str]:
     return steps
 
 
-async def migrate(db: "PoolConnectionProxy", schema: str) -> int:
+async def migrate(db: "PoolConnectionProxy | Connection", schema: str) -> int:
     """Apply what is missing; return how many steps that were. Raises ``DataRefused`` for what is not ours to use.
 
     Each step is one transaction with its version, under a lock: whoever is killed in one leaves the step before.
@@ -48,7 +49,7 @@ async def migrate(db: "PoolConnectionProxy", schema: str) -> int:
         done += 1
 
 
-async def _version(db: "PoolConnectionProxy", schema: str) -> int:
+async def _version(db: "PoolConnectionProxy | Connection", schema: str) -> int:
     """Return the version of the schema, made if it is missing; 0 for an empty one."""
     known = await db.fetchval("select 1 from pg_namespace where nspname = $1", schema)
     if not known:

@@ -1,0 +1,67 @@
+"""What a process works on: the store, the time and the keys of a data folder, or of a database."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from batchyard.app import folder
+from batchyard.app.clock import DatabaseClock, FolderClock
+from batchyard.domain.errors import DataRefused
+from batchyard.ports import KeyShelf, Store
+from batchyard.settings import Settings
+from batchyard.store.sqlite import SqliteStore
+from batchyard.web.key_file import KeyFile
+
+NO_ASYNCPG = "--database needs asyncpg, which is not installed: pip install 'batchyard[postgres]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """``follow`` are tasks that the process keeps running; they get what is to be called when there may be work."""
+
+    store: Store
+    clock: FolderClock | DatabaseClock
+    shelf: KeyShelf
+    follow: tuple[Callable[[Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Kept]:
+    """Open what the settings name. Raises ``DataRefused``."""
+    if settings.database is None:
+        clock = folder.clock(settings)
+        sqlite = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
+        try:
+            yield Kept(sqlite, clock, key_shelf(settings))
+        finally:
+            await sqlite.close()
+        return
+    try:
+        from batchyard.store.postgres import PostgresStore  # noqa: PLC0415 an extra
+        from batchyard.store.postgres_news import listen  # noqa: PLC0415 an extra
+    except ModuleNotFoundError:
+        raise DataRefused(NO_ASYNCPG) from None
+    url = settings.database
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = await PostgresStore.open(url, lease_seconds=settings.lease.total_seconds())
+    try:
+        time = DatabaseClock(store.time)
+        await time.set()
+        shelf = await asyncio.to_thread(key_shelf, settings)
+        yield Kept(store, time, shelf, (lambda tell: listen(url, tell), lambda _tell: time.follow()))
+    finally:
+        await store.close()
+
+
+def key_shelf(settings: Settings) -> KeyShelf:
+    """Return where the keys are. Blocks."""
+    if settings.database is None:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return KeyFile(settings.data / "keys.db")
+    try:
+        from batchyard.store.postgres_keys import PostgresKeys  # noqa: PLC0415 an extra
+    except ModuleNotFoundError:
+        raise DataRefused(NO_ASYNCPG) from None
+    return PostgresKeys(settings.database)

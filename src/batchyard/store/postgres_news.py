@@ -1,0 +1,41 @@
+"""What other processes tell through the database: that there is something to do. A connection of its own listens."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+import asyncpg
+
+from batchyard.store.postgres_batches import NEWS
+from batchyard.store.postgres_connections import CONNECT_SECONDS
+from batchyard.store.postgres_url import taken_apart
+
+PAUSE_SECONDS = 1.0
+LOOK_SECONDS = 30.0
+"""How often the connection is asked whether it still lives: nothing comes over a dead one."""
+
+
+async def listen(url: str, tell: Callable[[], None]) -> None:
+    """Call ``tell`` for every piece of news, and after each reconnect, for some may have been missed. For ever."""
+    plain_url, _ = taken_apart(url)
+    while True:
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await _listen_once(plain_url, tell)
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _listen_once(url: str, tell: Callable[[], None]) -> None:
+    db = await asyncpg.connect(
+        url,
+        timeout=CONNECT_SECONDS,
+        command_timeout=CONNECT_SECONDS,
+        server_settings={"application_name": "batchyard"},
+    )
+    try:
+        await db.add_listener(NEWS, lambda *_: tell())
+        tell()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await db.execute("select 1")
+    finally:
+        db.terminate()
