@@ -188,7 +188,16 @@ class FakeApi:
             return web.json_response({"input_tokens": 500})
         if path == "/batchyard/v1/server" and self.knows_keys:
             return web.json_response({"name": "batchyard", "version": "0", "idempotency_key_seconds": 86_400})
+        if path.startswith("/batchyard/v1/batches/") and path.endswith("/rerun") and self.knows_keys:
+            return self._rerun(request, path.split("/")[-2])
         return error(404, "Not found: there is nothing at this path.")
+
+    def _rerun(self, request: web.Request, batch_id: str) -> web.Response:
+        fates, key = request.query["results"].split(","), request.headers["idempotency-key"]
+        if key not in self.keys:
+            left = [one for one in self.batches[batch_id].requests if fate(one).partition(":")[0] in fates]
+            self.keys[key] = self.add(left).id
+        return web.json_response(self.batches[self.keys[key]].shown(self.base))
 
     async def _create(self, request: web.Request, _batch_id: str) -> web.Response:
         body = await request.read()

@@ -10,6 +10,7 @@ RUN = "tests/e2e/test_cli_run.py"
 INPUT = "tests/unit/test_job_input.py"
 API = "tests/e2e/test_client_api.py"
 ROUNDS = "tests/e2e/test_client_rounds.py"
+MANY = "tests/e2e/test_cli_many.py"
 LIBRARY = "tests/e2e/test_client_library.py"
 
 CLIENT = [
@@ -295,5 +296,33 @@ CLIENT = [
         "        size += bytes_\n",
         "",
         LIBRARY,
+    ),
+    Bug(
+        "a retry of a batch sends what would fail again",
+        "client/failures.py",
+        "        if every or may_be_sent_again(known):",
+        "        if every or known.custom_id:",
+        MANY,
+    ),
+    Bug(
+        "batches of any age are deleted",
+        "client/chosen.py",
+        "(before is None or _is_older(batch, before))",
+        "(before is None or batch.id)",
+        MANY,
+    ),
+    Bug(
+        "batches are deleted without the word of who is asked",
+        "cli/many.py",
+        '    return sys.stdin.readline().strip().lower() in ("y", "yes")',
+        '    return sys.stdin.readline().strip().lower() not in ("n", "no")',
+        MANY,
+    ),
+    Bug(
+        "a create of one batch is repeated on a server without keys",
+        "client/creates.py",
+        "idempotency_key=idempotency_key, again=knows_keys)",
+        "idempotency_key=idempotency_key, again=True)",
+        MANY,
     ),
 ]

@@ -1,4 +1,4 @@
-"""One API call each: create, list, show, watch, results, cancel, delete. For people, and with --json for pipes."""
+"""One batch each: create, list, show, results, pause, resume. For people, and with --json for pipes."""
 
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from batchyard.cli.bundles import Made, Server, taking
-from batchyard.cli.live import Live
 from batchyard.cli.loop import complete
 from batchyard.cli.options import (
     DEFAULT_URL,
@@ -40,6 +39,7 @@ def create(input: Input, server: Server, made: Made, json: AsJson = False) -> in
     """
     import uuid
 
+    from batchyard.client.creates import create_once
     from batchyard.client.errors import WrongUse
     from batchyard.client.intakes import taken
     from batchyard.client.limits import Limits
@@ -51,7 +51,8 @@ def create(input: Input, server: Server, made: Made, json: AsJson = False) -> in
         if len(parts) > 1:
             raise WrongUse(f"{input} is too large for one batch: `batchyard run` splits it over {len(parts)}")
         body = PartBody(intake.lines, parts[0])
-        batch = _call(url, key, lambda api: api.create(body, idempotency_key=f"batchyard-create-{uuid.uuid4().hex}"))
+        once = f"batchyard-create-{uuid.uuid4().hex}"
+        batch = call(url, key, lambda api: create_once(api, body, once))
     put(batch.raw if json else batch.id.encode())
     say(f"created, with {intake.plan.requests:,} requests")
     return 0
@@ -72,16 +73,12 @@ def list_(
       $ batchyard list --limit 5
     """
     url, key = server(base_url, api_key)
-    page = _call(url, key, lambda api: api.page(limit=limit, after_id=after, before_id=before))
+    page = call(url, key, lambda api: api.page(limit=limit, after_id=after, before_id=before))
     if json:
         for batch in page.batches:
             put(batch.raw)
         return 0
-    rows = [
-        (batch.id, batch.processing_status, batch.created_at[:16].replace("T", " "), counted(batch.request_counts))
-        for batch in page.batches
-    ]
-    table(("batch", "status", "created", "requests"), rows)
+    print_batches(page.batches)
     if page.has_more and page.batches:
         more = f"--before {page.batches[0].id}" if before and not after else f"--after {page.batches[-1].id}"
         say(f"there are more: {more}")
@@ -106,8 +103,8 @@ def show(
     """
     url, key = server(base_url, api_key)
     if attempts:
-        return _call(url, key, lambda api: _show_attempts(api, batch, json=json))
-    return _print(_call(url, key, lambda api: api.retrieve(batch)), json=json)
+        return call(url, key, lambda api: _show_attempts(api, batch, json=json))
+    return print_batch(call(url, key, lambda api: api.retrieve(batch)), json=json)
 
 
 async def _show_attempts(api: "Api", batch: str, *, json: bool) -> int:
@@ -125,119 +122,68 @@ async def _show_attempts(api: "Api", batch: str, *, json: bool) -> int:
     return 0
 
 
-def watch(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
-    """Follow one batch until it has ended. Exit status 1 if not all of it succeeded.
-
-    With --json, each change is a line.
-
-    \b
-    Example:
-      $ batchyard watch msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
-    """
-    from batchyard.client.api import Api
-    from batchyard.client.follow import follow
-    from batchyard.client.job import PATIENCE
-
-    url, key = server(base_url, api_key)
-
-    async def go() -> "MessageBatch":
-        last = b""
-
-        def tell(batches: "Sequence[MessageBatch]") -> None:
-            nonlocal last
-            live.look(batches)
-            if json and batches[0].raw != last:
-                put(last := batches[0].raw)
-
-        async with Api(url, key, on_repeat=live.repeat) as api:
-            await api.retrieve(batch)
-            api.patience = PATIENCE
-            return (await follow(api, [batch], tell))[0]
-
-    with Live() as live:
-        ended = complete(go())
-    if not json:
-        _print(ended, json=False)
-    return 0 if ended.request_counts.succeeded == ended.request_counts.total else 1
-
-
 def results(
     batch: BatchId,
     output: Output = None,
     force: Force = False,
     base_url: BaseUrl = DEFAULT_URL,
     api_key: ApiKey = None,
+    json: AsJson = False,
 ) -> int:
-    """Fetch the results of one batch, as they are. A download that was cut is resumed.
+    """Fetch the results of one batch, as they are: JSON lines. A download that was cut is resumed.
 
     \b
     Example:
       $ batchyard results msgbatch_01NvtRm9PRkXkYGbXZV3sW4q -o results.jsonl
     """
+    import msgspec
+
     from batchyard.client.fetch import fetch, fetch_to
 
     url, key = server(base_url, api_key)
     path = path_or_stdout(output)
     if path is None:
-        _call(url, key, lambda api: fetch(api, batch, sys.stdout.buffer.write))
+        call(url, key, lambda api: fetch(api, batch, sys.stdout.buffer.write))
         return 0
-    lines = _call(url, key, lambda api: fetch_to(api, batch, path, force=force))
+    lines = call(url, key, lambda api: fetch_to(api, batch, path, force=force))
     say(f"{lines:,} results are in {path}")
+    if json:
+        put(msgspec.json.encode({"batch": batch, "results": lines, "output": str(path)}))
     return 0
 
 
-def cancel(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
-    """Cancel one batch: nothing more of it is sent, what was answered is kept.
-
-    \b
-    Example:
-      $ batchyard cancel msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
-    """
-    url, key = server(base_url, api_key)
-    return _print(_call(url, key, lambda api: api.cancel(batch)), json=json)
-
-
-def pause(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None) -> int:
+def pause(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
     """Send nothing more of a batch until it is resumed. What is in flight goes on, and so does its deadline.
 
     \b
     Example:
       $ batchyard pause msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
     """
-    url, key = server(base_url, api_key)
-    put(_call(url, key, lambda api: api.pause(batch, paused=True)))
-    return 0
+    return _hold(batch, base_url, api_key, paused=True, json=json)
 
 
-def resume(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None) -> int:
+def resume(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
     """Go on with a batch that was paused.
 
     \b
     Example:
       $ batchyard resume msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
     """
+    return _hold(batch, base_url, api_key, paused=False, json=json)
+
+
+def _hold(batch: str, base_url: str, api_key: str | None, *, paused: bool, json: bool) -> int:
     url, key = server(base_url, api_key)
-    put(_call(url, key, lambda api: api.pause(batch, paused=False)))
-    return 0
-
-
-def delete(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:
-    """Delete one batch that has ended, with its results.
-
-    \b
-    Example:
-      $ batchyard delete msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
-    """
-    url, key = server(base_url, api_key)
-    raw = _call(url, key, lambda api: api.delete(batch))
+    raw = call(url, key, lambda api: api.pause(batch, paused=paused))
     if json:
         put(raw)
     else:
-        say(f"deleted {batch}")
+        say(f"{'paused' if paused else 'resumed'} {batch}")
     return 0
 
 
-def _call(url: str, key: str, work: "Callable[[Api], Awaitable[_T]]") -> _T:
+def call(url: str, key: str, work: "Callable[[Api], Awaitable[_T]]") -> _T:
+    """Make API calls against the server, and return what came of them."""
     from batchyard.client.api import Api
 
     async def go() -> _T:
@@ -247,7 +193,17 @@ def _call(url: str, key: str, work: "Callable[[Api], Awaitable[_T]]") -> _T:
     return complete(go())
 
 
-def _print(batch: "MessageBatch", *, json: bool) -> int:
+def print_batches(batches: "Sequence[MessageBatch]") -> None:
+    """Print a line for each batch."""
+    rows = [
+        (batch.id, batch.processing_status, batch.created_at[:16].replace("T", " "), counted(batch.request_counts))
+        for batch in batches
+    ]
+    table(("batch", "status", "created", "requests"), rows)
+
+
+def print_batch(batch: "MessageBatch", *, json: bool) -> int:
+    """Print what a batch is."""
     if json:
         put(batch.raw)
         return 0

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, estimate, folder, keys, run, serve, upstreams
+from batchyard.cli import batches, estimate, folder, keys, many, retry, run, serve, upstreams
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -49,12 +49,13 @@ program.command("estimate")(estimate.estimate)
 program.command("create")(batches.create)
 program.command("list")(batches.list_)
 program.command("show")(batches.show)
-program.command("watch")(batches.watch)
+program.command("watch")(many.watch)
 program.command("results")(batches.results)
-program.command("cancel")(batches.cancel)
+program.command("cancel")(many.cancel)
 program.command("pause")(batches.pause)
 program.command("resume")(batches.resume)
-program.command("delete")(batches.delete)
+program.command("delete")(many.delete)
+program.command("retry")(retry.retry)
 program.command("check")(folder.check)
 program.command("backup")(folder.backup)
 key_commands.command("create")(keys.create)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from batchyard.cli.completion import known_batches
 from batchyard.config import check_http_url, is_local_url
 from batchyard.declared import ConfigError
 
@@ -26,7 +27,19 @@ ApiKey = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-BatchId = Annotated[str, typer.Argument(metavar="BATCH", help="Id of the batch, such as msgbatch_01….")]
+BatchId = Annotated[
+    str,
+    typer.Argument(metavar="BATCH", help="Id of the batch, such as msgbatch_01….", autocompletion=known_batches),
+]
+BatchIds = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="BATCH",
+        help="Ids of batches, such as msgbatch_01….",
+        show_default=False,
+        autocompletion=known_batches,
+    ),
+]
 Input = Annotated[
     str,
     typer.Argument(metavar="INPUT", help="Requests or rows, in any form of docs/cli.md; - is standard input."),

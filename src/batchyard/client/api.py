@@ -6,7 +6,7 @@ The key goes to the base URL and nowhere else: redirects are not followed, and r
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -115,6 +115,13 @@ class Api:
         """
         headers = {"idempotency-key": idempotency_key}
         return replies.batch(await self._call("POST", "", headers=headers, body=body, again=again))
+
+    async def rerun(self, batch_id: str, fates: Iterable[str], *, idempotency_key: str) -> MessageBatch:
+        """Have a Batchyard make a batch of the requests of another that ended so. It has kept them."""
+        headers, query = {"idempotency-key": idempotency_key}, {"results": ",".join(fates)}
+        return replies.batch(
+            await self._call("POST", _path(batch_id, "/rerun"), headers=headers, query=query, root=EXTENSION)
+        )
 
     async def retrieve(self, batch_id: str) -> MessageBatch:
         """Return the batch as it is now."""

@@ -20,6 +20,7 @@ from batchyard.client.api import Api
 from batchyard.client.errors import RefusedByServer, ServerError
 from batchyard.client.follow import Sleep
 from batchyard.client.journal import Journal, PartState
+from batchyard.client.replies import MessageBatch
 from batchyard.client.source import InputChanged, PartBody
 
 SETTLE_SECONDS = 60.0
@@ -116,6 +117,17 @@ class Creator:
             if not page.has_more or not page.batches:
                 return found
             after = page.batches[-1].id
+
+
+async def create_once(api: Api, body: PartBody, idempotency_key: str) -> MessageBatch:
+    """Create a batch that no job remembers, trying again only where that makes no second one."""
+    knows_keys = await api.key_seconds() > 0
+    try:
+        return await api.create(body, idempotency_key=idempotency_key, again=knows_keys)
+    except ServerError as problem:
+        if problem.had_no_effect:
+            raise
+        raise ServerError(f"{problem}; it may have made a batch all the same: `batchyard list` shows it") from None
 
 
 def _moment(text: str, otherwise: datetime) -> datetime:
