@@ -47,7 +47,7 @@ SAFE = [
     Bug(
         "a create takes no look at the disk",
         "web/creates.py",
-        "self._promises.body(_announced(call))",
+        "self._promises.body(announced(call))",
         "self._promises.body(0)",
         CREATE,
     ),

@@ -8,7 +8,7 @@ import pytest
 
 from batchyard.domain.errors import BatchyardError, InvalidRequest, TooLarge
 from batchyard.intake.body import Intake, Limits
-from batchyard.intake.requests import LARGE_BYTES
+from batchyard.intake.requests import LARGE_BYTES, Piece
 
 GOOD = b'{"custom_id":"a","params":{}}'
 
@@ -17,7 +17,7 @@ def split(
     body: bytes, limits: Limits | None = None, *, step: int = 1 << 30, window: int = 1 << 18
 ) -> tuple[Intake, bytes]:
     intake = Intake(limits or Limits(), window_bytes=window)
-    pieces: list[bytes] = []
+    pieces: list[Piece] = []
     for start in range(0, len(body), step):
         pieces += intake.feed(body[start : start + step])
     pieces += intake.finish()
@@ -400,7 +400,7 @@ def test_a_large_request_is_judged_in_steps_and_comes_to_the_same() -> None:
     at_once, in_steps = Intake(Limits()), Intake(Limits())
     whole = b"".join([*at_once.feed(body), *at_once.finish()])
 
-    pieces: list[bytes] = []
+    pieces: list[Piece] = []
     steps = 0
     for start in range(0, len(body), 256 * 1024):
         pieces += in_steps.feed(body[start : start + 256 * 1024])

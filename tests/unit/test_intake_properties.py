@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from batchyard.domain.errors import BatchyardError
 from batchyard.intake.body import Intake, Limits
+from batchyard.intake.requests import Piece
 from batchyard.intake.scan import Scanner, TooDeep, nesting
 
 MANY = settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
@@ -36,7 +37,7 @@ cuttings = st.builds(
 
 def fed(body: bytes, cutting: Cutting, limits: Limits) -> tuple[Intake, bytes]:
     intake = Intake(limits, window_bytes=cutting.window)
-    pieces: list[bytes] = []
+    pieces: list[Piece] = []
     start = turn = 0
     while start < len(body):
         size = cutting.chunks[turn % len(cutting.chunks)]

@@ -15,19 +15,15 @@ from dataclasses import dataclass
 from batchyard.domain.errors import BatchyardError, InvalidRequest, TooLarge
 from batchyard.domain.request import Drafts
 from batchyard.intake import grammar, requests
+from batchyard.intake.borders import cuts
 from batchyard.intake.grammar import Expect
-from batchyard.intake.requests import Judged, check_json, malformed
+from batchyard.intake.requests import Judged, Piece, check_json, malformed
 from batchyard.intake.scan import Scanner, TooDeep
 
 WINDOW_BYTES = 256 * 1024
 """How much is decoded in one call: long enough that the call costs little, short enough that the loop goes on."""
-KEYS_TRIED = 8
-"""How many keys from the end of a window may begin a request; then it is read one by one."""
-MOST_INDENT = 512
 
 _BLANK = re.compile(rb"[ \t\n\r]*+")
-_KEYS = (b'"custom_id"', b'"params"')
-_BORDER = re.compile(rb"\}[ \t\n\r]*+(,)[ \t\n\r]*+\{[ \t\n\r]*+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,10 @@ class Intake:
         self._judged_bytes = 0
         self._custom_ids: set[str] = set()
         self._offset = 0
-        self._pieces: list[bytes] = []
+        self._pieces: list[Piece] = []
         self._refusal: BatchyardError | None = None
 
-    def feed(self, chunk: bytes) -> Sequence[bytes]:
+    def feed(self, chunk: bytes) -> Sequence[Piece]:
         """Take the next bytes of the body. Raises ``InvalidRequest`` or ``TooLarge``.
 
         A large request is judged in steps, one a call: while ``is_behind``, let the loop go on, and feed it nothing.
@@ -76,7 +72,7 @@ class Intake:
         self._digest.update(chunk)
         return self._read(chunk, whole=False)
 
-    def finish(self) -> Sequence[bytes]:
+    def finish(self) -> Sequence[Piece]:
         """End the body: it was whole and right, or this raises."""
         return self._read(b"", whole=True)
 
@@ -95,7 +91,7 @@ class Intake:
         """The hash of all bytes fed, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _read(self, chunk: bytes, *, whole: bool) -> Sequence[bytes]:
+    def _read(self, chunk: bytes, *, whole: bool) -> Sequence[Piece]:
         if self._refusal is not None:
             raise self._refusal
         try:
@@ -157,7 +153,7 @@ class Intake:
 
     def _window(self, *, whole: bool) -> bool:
         """Take the requests up to a border in one go; False if no border was found, or one of them may be wrong."""
-        for cut in self._cuts(whole=whole):
+        for cut in cuts(self._buffer, self._at, self._window_bytes, whole=whole):
             with memoryview(self._buffer) as view:
                 window = b"".join((b"[", view[self._at : cut], b"]"))
             judged = requests.several(window)
@@ -167,23 +163,6 @@ class Intake:
                 self._expect = Expect.AFTER_REQUEST
                 return True
         return False
-
-    def _cuts(self, *, whole: bool) -> Iterator[int]:
-        """Yield where the list may end, and commas that may stand between two requests, the last one first.
-
-        One that is neither is no harm: what lies before it is then no list of requests.
-        """
-        end = min(len(self._buffer), self._at + self._window_bytes)
-        if whole and end == len(self._buffer):
-            yield max(self._buffer.rfind(b"]", self._at), self._at)
-        for _ in range(KEYS_TRIED):
-            end = max(self._buffer.rfind(key, self._at, end) for key in _KEYS)
-            if end < 0:
-                return
-            begin = max(self._at, end - MOST_INDENT)
-            border = _BORDER.search(self._buffer[begin:end])
-            if border is not None:
-                yield begin + border.start(1)
 
     def _are_new(self, judged: Judged) -> bool:
         fresh = set(judged.custom_ids)
@@ -205,7 +184,7 @@ class Intake:
             prefixes=judged.prefixes,
         )
         self._offset += sum(lengths)
-        self._pieces.append(b"".join(judged.params))
+        self._pieces.append(memoryview(judged.params[0]) if len(lengths) == 1 else b"".join(judged.params))
 
     def _value(self, *, whole: bool) -> bool:
         """Read one value to its end and judge it; False if its end is not there yet."""
@@ -218,13 +197,21 @@ class Intake:
             raise self._too_long()
         if end is None:
             return False
-        value, position = bytes(memoryview(self._buffer)[start:end]), self._position
+        position = self._position
         self._scanner.reset()
         self._at = end
-        if len(value) >= self._window_bytes:
-            self._drop()  # a large value is held once
-        self._judge(value, position)
+        self._judge(self._taken(start, end), position)
         return True
+
+    def _taken(self, start: int, end: int) -> bytes | bytearray:
+        """Return what was read last; a large value is not copied, it keeps the buffer, and the rest gets a new one."""
+        if end - start < requests.LARGE_BYTES:
+            return bytes(memoryview(self._buffer)[start:end])
+        value, self._buffer = self._buffer, self._buffer[end:]
+        del value[end:]
+        del value[:start]
+        self._dropped, self._at = self._dropped + end, 0
+        return value
 
     def _drop(self) -> None:
         """Let go of the bytes that were read."""
@@ -246,7 +233,7 @@ class Intake:
             else malformed("a key is too long", self._position)
         )
 
-    def _judge(self, value: bytes, position: int) -> None:
+    def _judge(self, value: bytes | bytearray, position: int) -> None:
         if self._expect in grammar.REQUESTS:
             self._judged_bytes = len(value)
             self._judging = requests.steps(len(self.drafts), value, position, self._custom_ids)

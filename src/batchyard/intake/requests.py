@@ -50,6 +50,8 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _anything = msgspec.json.Decoder(msgspec.Raw)
 
+Piece = bytes | memoryview
+"""What is given out to be written: the params of many requests, or a view of the params of one."""
 _REFUSALS = (msgspec.MsgspecError, ValueError, RecursionError)
 """What the decoder raises: ``ValueError`` for bad UTF-8 and for numbers that Python will not convert."""
 
@@ -81,7 +83,7 @@ def several(window: bytes) -> Judged | None:
     return Judged(custom_ids, params, [_name(each.model) for each in begun], prefixes)
 
 
-def steps(index: int, request: bytes, position: int, known: Container[str]) -> Iterator[Judged | None]:
+def steps(index: int, request: bytes | bytearray, position: int, known: Container[str]) -> Iterator[Judged | None]:
     """Judge the request with this index, which begins at byte ``position`` of the body, or say what is wrong.
 
     Yields None between steps that each go through it about once, and what was judged at the end.
@@ -98,7 +100,7 @@ def steps(index: int, request: bytes, position: int, known: Container[str]) -> I
     yield Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
 
 
-def _opened(index: int, request: bytes, position: int) -> tuple[str, msgspec.Raw]:
+def _opened(index: int, request: bytes | bytearray, position: int) -> tuple[str, msgspec.Raw]:
     try:
         _check_utf8(request)
         members = _members.decode(request)
@@ -118,7 +120,7 @@ def _opened(index: int, request: bytes, position: int) -> tuple[str, msgspec.Raw
     return custom_id, params
 
 
-def check_json(value: bytes, position: int) -> None:
+def check_json(value: bytes | bytearray, position: int) -> None:
     """Raise ``InvalidRequest`` unless the bytes at this position of the body are one JSON value."""
     if not value:
         raise malformed("a value is missing", position)
@@ -136,7 +138,7 @@ def check_json(value: bytes, position: int) -> None:
         raise malformed(what if place else "a value ends too early", position + int(place or len(value))) from None
 
 
-def _check_utf8(json: bytes) -> None:
+def _check_utf8(json: bytes | bytearray) -> None:
     """Raise ``UnicodeDecodeError`` where it is not. The JSON decoder does not look into strings that it skips."""
     if json.isascii():
         return
@@ -150,7 +152,7 @@ def _check_utf8(json: bytes) -> None:
             raise
 
 
-def text(value: bytes) -> str:
+def text(value: bytes | bytearray) -> str:
     """Return what a JSON string says."""
     return _string.decode(value)
 

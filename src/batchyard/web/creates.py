@@ -5,6 +5,7 @@ head ──> intake ──> blob, synced ──> store.create ──> 200
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +15,10 @@ from batchyard.domain.errors import CommitUnknown, InvalidRequest, Overloaded, S
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
+from batchyard.intake.requests import Piece
 from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
 from batchyard.web import auth
-from batchyard.web.bodies import Part, check_head
+from batchyard.web.bodies import Part, announced, check_head
 from batchyard.web.calls import Answer, ApiCall
 from batchyard.web.protocol import ClientGone
 from batchyard.web.room import ROW_BYTES, Means, Promise, Promises
@@ -24,6 +26,7 @@ from batchyard.web.settings import WebSettings
 
 PORTION = 256 * 1024
 """Bytes given to intake at once: some milliseconds of the event loop."""
+LARGE_PIECE = 1024 * 1024
 LONGEST_IDEMPOTENCY_KEY = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -60,7 +63,7 @@ class Creates:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         check_head(call, self._settings.max_body_bytes)
         await self._check_quota(call)
-        with self._promises.body(_announced(call)) as promise, self._budget.part() as part:
+        with self._promises.body(announced(call)) as promise, self._budget.part() as part:
             return await self._create(call, began_at, promise, part)
 
     async def _check_quota(self, call: ApiCall) -> None:
@@ -104,13 +107,10 @@ class Creates:
                 pieces = intake.feed(bytes(window[:PORTION]))
                 part.hold(intake.held_bytes)
                 del window[:PORTION]
-                await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
+                await _write(writer, pieces)
                 while intake.is_behind:
-                    pieces = intake.feed(b"")
-                    await (writer.write(b"".join(pieces)) if pieces else asyncio.sleep(0))
-        pieces = intake.finish()
-        if pieces:
-            await writer.write(b"".join(pieces))
+                    await _write(writer, intake.feed(b""))
+        await _write(writer, intake.finish())
 
     async def _commit(self, call: ApiCall, intake: Intake, writer: BlobWriter, origin: Origin) -> Batch:
         now = self._clock.now()
@@ -161,10 +161,20 @@ async def _unless_gone(call: ApiCall, writer: BlobWriter) -> None:
         await asyncio.gather(leaving, return_exceptions=True)
 
 
-def _announced(call: ApiCall) -> int:
-    """Return how long the body is said to be, 0 where that is not said."""
-    length = call.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdecimal() else 0
+async def _write(writer: BlobWriter, pieces: Sequence[Piece]) -> None:
+    """Write the pieces, and let the loop go on. A large one goes in portions: it is held, but never copied whole."""
+    await asyncio.sleep(0)
+    small: list[Piece] = []
+    for piece in pieces:
+        if len(piece) < LARGE_PIECE:
+            small.append(piece)
+            continue
+        await writer.write(b"".join(small))
+        small.clear()
+        for start in range(0, len(piece), LARGE_PIECE):
+            await writer.write(bytes(piece[start : start + LARGE_PIECE]))
+    if small:
+        await writer.write(b"".join(small))
 
 
 def _retry_count(call: ApiCall) -> int:
