@@ -4,6 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable
 
+from batchyard.dispatch.held import Held
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
 from batchyard.domain.errors import StoreUnavailable
@@ -46,6 +47,7 @@ class Attempts:
         self._blobs, self._clock, self._emit = blobs, clock, emit
         self._jitter, self._settled = jitter, settled
         self._running = Running()
+        self._held = Held()
         self.alive_until = float("-inf")
 
     def __len__(self) -> int:
@@ -76,7 +78,7 @@ class Attempts:
     async def _attempt(self, attempt: Attempt) -> None:
         """Make the call and settle it. Only an abandon leaves the lease unsettled."""
         try:
-            outcome = await self._call(attempt)
+            outcome = await self._call_with_room(attempt)
         except asyncio.CancelledError:
             if not attempt.cut:
                 raise
@@ -89,6 +91,14 @@ class Attempts:
             outcome = Unknown(RequestError("api_error", "The server met a fault of its own while it made this call."))
         settlement = settle(attempt.lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
         self._settle(attempt, settlement, outcome)
+
+    async def _call_with_room(self, attempt: Attempt) -> Outcome:
+        size = attempt.lease.params.length
+        await self._held.take(size)
+        try:
+            return await self._call(attempt)
+        finally:
+            self._held.give(size)
 
     async def _call(self, attempt: Attempt) -> Outcome:
         lease, batch = attempt.lease, attempt.batch
