@@ -108,9 +108,10 @@ def jain(values: Sequence[float]) -> float:
 @pytest.mark.parametrize("slots", [5, 32])
 def test_twenty_equal_workspaces_share_slot_seconds(slots: int) -> None:
     names = [f"w{number}" for number in range(20)]
-    seconds = {name: 1.0 + number % 4 for number, name in enumerate(names)}
+    # Shorter than what a lane puts to trial with fewer calls: that is the limiter's business, not how slots are shared.
+    seconds = {name: 0.5 + number % 4 / 2 for number, name in enumerate(names)}
 
-    got = shares(dict.fromkeys(names, 1.0), seconds, slots=slots, requests=1_500, duration=300.0)
+    got = shares(dict.fromkeys(names, 1.0), seconds, slots=slots, requests=1_500, duration=150.0)
 
     assert jain(got) >= 0.98
 
