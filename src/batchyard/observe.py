@@ -3,6 +3,7 @@
 Per-request facts are logged at debug only. No line and no label carries params, messages, keys or custom_ids.
 """
 
+import json
 import logging
 import sys
 import traceback
@@ -56,8 +57,15 @@ class Log:
         if level < self.level:
             return
         line = {"time": datetime.now(UTC), "level": logging.getLevelName(level).lower(), "event": event, **facts}
-        self._stream.write(_encode(line).decode() + "\n")
+        self._stream.write(_on_one_line(_encode(line).decode()) + "\n")
         self._stream.flush()
+
+
+def _on_one_line(text: str) -> str:
+    """Escape what JSON need not, but a reader may take for the end of a line, or a terminal for a command."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 class LogHandler(logging.Handler):

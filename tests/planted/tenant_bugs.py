@@ -4,8 +4,10 @@ from tests.planted.bug import Bug
 
 TENANTS = "tests/wire/test_tenants.py"
 CROWD = "tests/wire/test_crowd.py"
+HOSTILE = "tests/wire/test_hostile.py"
 KEYS = "tests/wire/test_keys.py"
 SHARES = "tests/simulation/test_shares.py"
+HELD = "tests/simulation/test_held.py"
 LIMITS = "tests/wire/test_limits.py"
 QUOTA = "tests/contract/test_store_quota.py"
 
@@ -227,5 +229,61 @@ TENANT = [
         "            self._judging, self._judged_bytes = None, 0\n            self._add(judged)\n",
         "            self._judging, self._judged_bytes = None, 0\n",
         "tests/unit/test_intake.py",
+    ),
+    Bug(
+        "a log line can be broken by a line separator",
+        "observe.py",
+        "    if text.isprintable():\n        return text\n",
+        "    if text:\n        return text\n",
+        HOSTILE,
+    ),
+    Bug(
+        "the text of an error is logged",
+        "observe.py",
+        'facts["error"] = type(event.error).__name__',
+        'facts["error"] = repr(event.error)',
+        HOSTILE,
+    ),
+    Bug(
+        "a content-length of any length is converted",
+        "web/bodies.py",
+        "int(length[:20])",
+        "int(length)",
+        HOSTILE,
+    ),
+    Bug(
+        "compressed bodies are read",
+        "web/bodies.py",
+        'if encoding not in ("", "identity"):',
+        'if encoding == "gzip":',
+        HOSTILE,
+    ),
+    Bug(
+        "a custom_id may hold anything",
+        "intake/requests.py",
+        "    if not _ALLOWED.fullmatch(custom_id):\n",
+        "    if False:\n",
+        HOSTILE,
+    ),
+    Bug(
+        "attempts hold as many large params as there are slots",
+        "dispatch/held.py",
+        "self.bytes == 0 or self.bytes + size <= self._most",
+        "True",
+        HELD,
+    ),
+    Bug(
+        "who is cut while waiting for room keeps it",
+        "dispatch/held.py",
+        "                self.give(size)  # it was counted as it was cut\n",
+        "                pass\n",
+        HELD,
+    ),
+    Bug(
+        "room is not given back after an attempt",
+        "dispatch/attempts.py",
+        "            self._held.give(size)\n",
+        "            pass\n",
+        HELD,
     ),
 ]
