@@ -10,6 +10,7 @@ FOLDER = "tests/e2e/test_folder.py"
 STOPPED = "tests/simulation/test_stopped.py"
 DAMAGE = "tests/unit/test_sqlite_damage.py"
 LIFE = "tests/simulation/test_life.py"
+WITHHELD = "tests/simulation/test_withheld.py"
 
 SAFE = [
     Bug(
@@ -173,4 +174,53 @@ SAFE = [
     ),
     Bug("a start leaves what no batch names", "app/folder.py", "if name not in needed]", "if False]", FOLDER),
     Bug("a start deletes what batches need", "app/folder.py", "if name not in needed]", "]", FOLDER),
+    Bug(
+        "a lease that was on its way at a cancel is sent",
+        "dispatch/dispatcher.py",
+        "        self._withheld.add(batch)",
+        "        self._withheld.discard(batch)",
+        WITHHELD,
+    ),
+    Bug(
+        "a leased request is sent after the cancel",
+        "dispatch/attempts.py",
+        " and left > 0.0 and not attempt.withheld",
+        " and left > 0.0",
+        WITHHELD,
+    ),
+    Bug(
+        "a call that connects is sent after the deadline",
+        "dispatch/attempts.py",
+        ", is_wanted=lambda: self._may_send(attempt))",
+        ")",
+        WITHHELD,
+    ),
+    Bug(
+        "what was not sent is held against the server",
+        "dispatch/attempts.py",
+        "        if attempt.cut or (isinstance(outcome, NotStarted) and not self._may_send(attempt)):",
+        "        if attempt.cut:",
+        WITHHELD,
+    ),
+    Bug(
+        "a held deadline cuts calls",
+        "dispatch/upkeep.py",
+        "                self._emit(BatchExpired(batch))\n            self._cut_overdue()",
+        "                self._emit(BatchExpired(batch))\n        self._cut_overdue()",
+        WITHHELD,
+    ),
+    Bug(
+        "a plain call is sent though it is wanted no more",
+        "upstream/http1.py",
+        "        if not is_wanted():\n            return self._unsent(connection)\n        waiter =",
+        "        waiter =",
+        "tests/contract/test_upstream_wanted.py",
+    ),
+    Bug(
+        "a streamed call is sent though it is wanted no more",
+        "upstream/http1.py",
+        "        if not is_wanted():\n            return self._unsent(connection)\n        flow =",
+        "        flow =",
+        "tests/contract/test_upstream_wanted.py",
+    ),
 ]

@@ -85,6 +85,24 @@ class World:
         if self.dispatcher is not None:
             self.dispatcher.wake()
 
+    async def cancel(self, batch: Batch) -> Batch:
+        """Cancel it as an API call does."""
+        canceled = await self.store.cancel(batch.workspace, batch.id, self.clock.now())
+        self.withhold(batch)
+        return canceled
+
+    async def pause(self, batch: Batch) -> None:
+        """Pause it as an API call does."""
+        await self.store.pause(batch.workspace, batch.id, paused=True)
+        self.withhold(batch)
+
+    def withhold(self, batch: Batch) -> None:
+        """What the process does when it learns that a batch was canceled or paused."""
+        if self.dispatcher is not None and self.keeper is not None:
+            self.dispatcher.withhold(batch.id)
+            self.dispatcher.wake()
+            self.keeper.wake()
+
     async def start(self) -> None:
         """Start a new owner, as a process would after a death: the dead one's leases are reclaimed first."""
         self.owners += 1

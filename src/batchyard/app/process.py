@@ -137,6 +137,8 @@ class App:
         """Let everybody know, and wake who has something to do now."""
         self._observe(event)
         kind = type(event)  # thousands of events a second pass here
+        if isinstance(event, CancelAsked) or (isinstance(event, BatchPaused) and event.paused):
+            self._dispatcher.withhold(event.batch)
         if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused or kind is BatchExpired:
             self.wake()
 

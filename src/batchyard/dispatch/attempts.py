@@ -71,6 +71,10 @@ class Attempts:
         """Cut calls of batches that expired more than the grace ago; their requests become expired."""
         self._running.cut_overdue(self._clock.now(), EXPIRY_GRACE)
 
+    def withhold(self, batch: str) -> None:
+        """Let no call of the batch begin that has not: it was canceled, or paused. Calls in flight go on."""
+        self._running.withhold(batch)
+
     async def abandon(self) -> None:
         """Cancel everything, as a death would: the leases stay, for a reclaim."""
         await asyncio.gather(*self._running.abandon(), return_exceptions=True)
@@ -111,14 +115,18 @@ class Attempts:
             return Refused(RequestError("api_error", "The stored params of this request are damaged: send it again."))
         except StoreUnavailable as error:
             return NotStarted(RequestError("api_error", str(error)))
-        now = self._clock.monotonic()
-        left = (batch.expires_at - attempt.started_at).total_seconds() - (now - attempt.started)
-        if now >= self.alive_until or left <= 0.0:
-            # frozen past our lease, or past the deadline: somebody else may own it, and nothing was sent
+        if not self._may_send(attempt):
             return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
-        attempt.sent, attempt.position = now, attempt.lane.slots.send()
-        call = attempt.lane.asks(Call(params, batch.version, batch.betas), lease.model)
-        return await attempt.lane.upstream.attempt(call)
+        attempt.sent, attempt.position = self._clock.monotonic(), attempt.lane.slots.send()
+        call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt))
+        return await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
+
+    def _may_send(self, attempt: Attempt) -> bool:
+        """Whether the call may begin now. Frozen past our lease somebody else may own it; past the deadline, and once
+        its batch was canceled or paused, nothing begins."""
+        now = self._clock.monotonic()
+        left = (attempt.batch.expires_at - attempt.started_at).total_seconds() - (now - attempt.started)
+        return now < self.alive_until and left > 0.0 and not attempt.withheld
 
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         """Hand the settlement over, and let everybody learn from it."""
@@ -138,8 +146,8 @@ class Attempts:
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float, sent: float) -> None:
         slots = attempt.lane.slots
         slots.land()
-        if attempt.cut:
-            return
+        if attempt.cut or (isinstance(outcome, NotStarted) and not self._may_send(attempt)):
+            return  # we did not send it, or cannot tell: nothing to learn about the server
         hold = slots.limiter.observe(outcome, now, seconds=now - sent, position=attempt.position, others=slots.flying)
         if hold is not None:
             self._emit(LaneHeld(attempt.lane.name, hold.seconds, hold.reason))

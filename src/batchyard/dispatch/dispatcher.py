@@ -80,6 +80,7 @@ class Dispatcher:
         self._settled: list[tuple[Attempt, Settlement]] = []
         self._doubt = Doubt(work, clock, owner, self._knows)
         self._draining = False
+        self._withheld: set[str] = set()
 
     async def run(self) -> None:
         """Work until drained. Raises only for bugs; cancelling it is a sudden end, which loses nothing."""
@@ -96,6 +97,11 @@ class Dispatcher:
         """Look at the backlog again: a batch came, or was canceled."""
         self._queue.stale()
         self._wake.set()
+
+    def withhold(self, batch: str) -> None:
+        """Begin no call of the batch from now on, though it is leased already: it was canceled, or paused."""
+        self._attempts.withhold(batch)
+        self._withheld.add(batch)  # a turn that runs may have leased more of it
 
     def drain(self) -> None:
         """Lease and take nothing more; ``run`` returns when what is in flight has ended, and has been committed."""
@@ -143,6 +149,7 @@ class Dispatcher:
             began = self._clock.monotonic()
             settled = self._next_settled()
             picked = await self._picks()
+            self._withheld.clear()  # the store itself leases nothing of them any more
             self._canaries.look()
             if settled or picked:
                 turn = await self._turn([settlement for _, settlement in settled], picked)
@@ -150,6 +157,8 @@ class Dispatcher:
                     if isinstance(settlement, Retry):
                         self._queue.retried(attempt.batch, settlement.ready_at)
                 self._attempts.begin(self._queue.leased(picked, turn))
+                for batch in self._withheld:
+                    self._attempts.withhold(batch)
                 await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
 
     def _is_done(self) -> bool:

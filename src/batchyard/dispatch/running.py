@@ -12,8 +12,9 @@ from batchyard.ports import Ready
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``sent``: the upstream was asked, at that
-    monotonic time, when so many calls were there, this one included (``position``)."""
+    """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``withheld``: its batch was canceled or
+    paused before it was sent. ``sent``: the upstream was asked, at that monotonic time, when so many calls were there,
+    this one included (``position``)."""
 
     lease: Lease
     batch: Ready
@@ -22,6 +23,7 @@ class Attempt:
     started: float
     task: "asyncio.Task[None] | None" = None
     cut: bool = False
+    withheld: bool = False
     sent: float | None = None
     position: int = 0
 
@@ -67,6 +69,12 @@ class Running:
             if attempt.task is not None:
                 attempt.task.cancel()
         return len(overdue)
+
+    def withhold(self, batch: str) -> None:
+        """Let no call of the batch begin that has not."""
+        for attempt in self._attempts.values():
+            if attempt.lease.batch == batch:
+                attempt.withheld = True
 
     def abandon(self) -> Iterable["asyncio.Task[None]"]:
         """Cancel everything, as a death would: the leases stay, for a reclaim. Return the tasks to wait for."""

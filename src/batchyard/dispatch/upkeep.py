@@ -113,10 +113,12 @@ class Keeper:
         if not self._holds():
             for batch in await self._store.expire(self._clock.now()):
                 self._emit(BatchExpired(batch))
-        self._cut_overdue()
+            self._cut_overdue()
 
     async def _seal(self) -> None:
-        for batch in await self._store.ripe():
+        for batch in sorted(
+            await self._store.ripe(), key=lambda ripe: ripe.counts.total
+        ):  # nobody waits for a large one
             if batch.id in self._stopped:
                 continue
             try:
@@ -129,9 +131,9 @@ class Keeper:
                 self._emit(BatchEnded(ended.id, ended.workspace, ended.counts, seconds))
 
     async def _sweep(self) -> None:
-        swept = SWEEP_ROWS
-        while swept:
-            swept = await self._store.sweep(SWEEP_ROWS)
+        while await self._store.sweep(SWEEP_ROWS):
+            if self._wake.is_set():  # a batch may wait to be sealed; the next round sweeps on
+                return
 
     async def _archive(self) -> None:
         if self._holds():

@@ -1,6 +1,6 @@
 """What the core asks of a model server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -9,13 +9,23 @@ from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome
 
 
+def always() -> bool:
+    """Say yes."""
+    return True
+
+
 class Call(msgspec.Struct, frozen=True, gc=False):
-    """One attempt as an upstream sees it: the client's params, byte for byte, and the batch's version and betas."""
+    """One attempt as an upstream sees it: the client's params, byte for byte, and the batch's version and betas.
+
+    ``is_wanted`` is asked at the last moment before it is sent, when a connection is there: a call that is wanted no
+    more (its batch was canceled while we connected) is ``NotStarted``.
+    """
 
     params: bytes
     version: str
     betas: tuple[str, ...] = ()
     batched: bool = True
+    is_wanted: Callable[[], bool] = always
 
 
 class Stream(Protocol):

@@ -73,8 +73,8 @@ class ChatUpstream:
         if isinstance(sent, RequestError):
             return Refused(sent)
         if self._streams:
-            return await self._gathered(sent, batched=call.batched)
-        answer = await self._client.post(self._request(sent.body))
+            return await self._gathered(sent, call)
+        answer = await self._client.post(self._request(sent.body), call.is_wanted)
         if not isinstance(answer, Answer):
             return answer
         return self._outcome(answer, sent.asked, batched=call.batched)
@@ -93,14 +93,15 @@ class ChatUpstream:
             return begun
         return _ChatStream(begun, ChatEvents(sent.asked), self._told)
 
-    async def _gathered(self, sent: Translated, *, batched: bool) -> Outcome:
+    async def _gathered(self, sent: Translated, call: Call) -> Outcome:
         """Make the call as a stream and put its answer together. A server may answer whole all the same."""
-        begun = await self._client.stream(self._request(sent.body), ChatWatch(), by_progress=True)
+        request = self._request(sent.body)
+        begun = await self._client.stream(request, ChatWatch(), by_progress=True, is_wanted=call.is_wanted)
         if isinstance(begun, Answer):
-            return self._outcome(begun, sent.asked, batched=batched)
+            return self._outcome(begun, sent.asked, batched=call.batched)
         if isinstance(begun, Outcome):
             return begun
-        chunks = ChatEvents(sent.asked, batched=batched)
+        chunks = ChatEvents(sent.asked, batched=call.batched)
         events = _ChatStream(begun, chunks, self._told, OVERHEAD * self._max_bytes)
         outcome = await gather(events, Assembly(self._max_bytes), lambda _: events.broken())
         if isinstance(outcome, Answered) and begun.answer is not None:

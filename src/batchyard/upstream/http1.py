@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from batchyard.domain.outcome import Held, NotStarted
 from batchyard.domain.result import RequestError
 from batchyard.domain.stream import StreamWatch
+from batchyard.ports.upstreams import always
 from batchyard.upstream.connection import Connection
 from batchyard.upstream.exchange import CallLimits, Exchanged
 from batchyard.upstream.flow import EventFlow, EventStream, Watch
@@ -53,13 +54,18 @@ class Http1Client:
         self._tick_seconds = min(LONGEST_TICK, limits.shortest / 8)
         self._closed = False
 
-    async def post(self, request: bytes) -> Exchanged:
-        """Send the whole request once, head and body, and return what it comes to. Cancelling cuts the call."""
+    async def post(self, request: bytes, is_wanted: Callable[[], bool] = always) -> Exchanged:
+        """Send the whole request once, head and body, and return what it comes to. Cancelling cuts the call.
+
+        Nothing is sent where it ``is_wanted`` no more once there is a connection.
+        """
         assert not self._closed, "a call after close"
         deadline = self._deadline()
         connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
+        if not is_wanted():
+            return self._unsent(connection)
         waiter = connection.send(request, deadline)
         try:
             return await waiter
@@ -69,17 +75,25 @@ class Http1Client:
             raise
 
     async def stream(
-        self, request: bytes, watch: Watch | None = None, *, by_progress: bool = False
+        self,
+        request: bytes,
+        watch: Watch | None = None,
+        *,
+        by_progress: bool = False,
+        is_wanted: Callable[[], bool] = always,
     ) -> EventStream | Exchanged:
         """Send the request once; return its events once the head of such an answer came, or what it comes to.
 
         With ``by_progress`` the reader says when the stream moves on, and the limits on silence mean that.
+        Nothing is sent where it ``is_wanted`` no more once there is a connection.
         """
         assert not self._closed, "a call after close"
         deadline = self._deadline()
         connection = self._kept() or await self._another()
         if not isinstance(connection, Connection):
             return connection
+        if not is_wanted():
+            return self._unsent(connection)
         flow = EventFlow(by_progress=by_progress)
         waiter = connection.send(request, deadline, flow)
         stream = EventStream(flow, waiter, connection.cut, watch or StreamWatch())
@@ -194,6 +208,10 @@ class Http1Client:
             return _not_started("The connection to the upstream closed before anything was sent.")
         _notice_dead_peers(transport)
         return connection
+
+    def _unsent(self, connection: Connection) -> NotStarted:
+        self._idle[connection] = None
+        return _not_started("Not sent: it was wanted no more when there was a connection.")
 
     def _connection(self) -> Connection:
         return Connection(self._limits, self._buffer, opened=self._opened, freed=self._freed, lost=self._lost)

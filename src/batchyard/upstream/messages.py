@@ -75,7 +75,7 @@ class MessagesUpstream:
         request = self._calls.request(call)
         if not request:
             return _NO_HEADER
-        answer = await self._client.post(request)
+        answer = await self._client.post(request, call.is_wanted)
         return self._outcome(answer) if isinstance(answer, Answer) else answer
 
     async def _gathered(self, call: Call) -> Outcome:
@@ -84,7 +84,7 @@ class MessagesUpstream:
         request = self._calls.request(msgspec.structs.replace(call, params=params))
         if not request:
             return _NO_HEADER
-        begun = await self._client.stream(request, Unwatched(), by_progress=True)
+        begun = await self._client.stream(request, Unwatched(), by_progress=True, is_wanted=call.is_wanted)
         if isinstance(begun, Answer):
             return self._outcome(begun)
         if isinstance(begun, Outcome):
