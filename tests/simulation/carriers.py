@@ -75,10 +75,6 @@ class CarrierWorld(World):
         """Store a batch whose requests all travel in carriers."""
         return await self.create(requests, hours=hours, models=(BATCHED,))
 
-    async def cancel(self, batch: Batch) -> None:
-        await self.store.cancel(batch.workspace, batch.id, self.clock.now())
-        self.wake()
-
     def seen(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
 

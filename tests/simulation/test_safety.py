@@ -186,6 +186,24 @@ def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
     run_virtual(main(), limit=600)
 
 
+def test_an_owner_that_could_not_say_that_it_lives_keeps_its_calls() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=90.0))
+        here = World(upstream, limit=2)
+        here.store = FailingStore(
+            here.kept, lambda verb, _n: Fault.BEFORE if verb == "beat" and 1 < here.clock.monotonic() < 100 else None
+        )
+        await here.start()
+        batch = await here.create(2)
+
+        assert await here.kinds(batch) == ["succeeded"] * 2
+        assert upstream.repeated == {}
+        assert not any(isinstance(event, SettlementRefused) for event in here.events)
+        await here.kill()
+
+    run_virtual(main(), limit=600)
+
+
 def test_a_frozen_owner_whose_leases_went_to_another_changes_nothing() -> None:
     async def main() -> None:
         upstream = ScriptedUpstream(always(answered(), seconds=20.0))

@@ -100,7 +100,7 @@ class World:
         """What the process does when it learns that a batch was canceled or paused."""
         if self.dispatcher is not None and self.keeper is not None:
             self.dispatcher.withhold(batch.id)
-            self.dispatcher.wake()
+            self.wake()
             self.keeper.wake()
 
     async def start(self) -> None:
@@ -131,6 +131,7 @@ class World:
             cut_overdue=self.dispatcher.cut_overdue,
             freed=self.wake,
             holds=self.holds,
+            own=self.dispatcher.owner,
         )
         self._tasks = [asyncio.create_task(self.dispatcher.run()), asyncio.create_task(self.keeper.run())]
 

@@ -114,6 +114,7 @@ class App:
             holds=self._clock.holds,
             each_round=lambda: self._clock.look(self.emit),
             stopped=stopped,
+            own=self._dispatcher.owner,
         )
 
     def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:

@@ -41,7 +41,10 @@ class Duties:
 
 
 class Keeper:
-    """Runs the duties until cancelled. While ``holds``, nothing ends by a deadline and nothing goes by its age."""
+    """Runs the duties until cancelled. While ``holds``, nothing ends by a deadline and nothing goes by its age.
+
+    ``own`` is the owner that works in this process. Whatever its heartbeats say, it lives.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,9 @@ class Keeper:
         holds: Callable[[], bool] = lambda: False,
         each_round: Callable[[], None] = lambda: None,
         stopped: Stopped | None = None,
+        own: str = "",
     ) -> None:
+        self._own = own
         self._store, self._blobs, self._clock, self._emit = store, blobs, clock, emit
         self._result_line = result_line
         self._duties = duties or Duties()
@@ -105,6 +110,8 @@ class Keeper:
 
     async def _reclaim(self) -> None:
         for owner in await self._store.dead(self._clock.now()):
+            if owner == self._own:  # we were frozen, or could not say that we live; our calls may still be answered
+                continue
             leases = await self._store.reclaim(owner, self._clock.now())
             self._emit(LeasesReclaimed(owner, leases))
             self._freed()
