@@ -245,7 +245,7 @@ def test_the_server_is_the_one_of_the_environment(bare: Shell, monkeypatch: pyte
         (["run", "x", "--nope"], "No such option: --nope"),
         (["nope"], "No such command 'nope'"),
         (["serve", "--port", "99999"], "--port '99999': must be a whole number from 0 to 65535"),
-        (["serve", "--database", "postgresql://me:hunter2@h/d"], "needs the PostgreSQL store"),
+        (["serve", "--database", "postgresql://me:hunter2@127.0.0.1:1/d"], "the database cannot be used: "),
         (["serve", "--prot", "1"], "--port"),
         (["keys", "create"], "--workspace"),
         (["keys", "list", "--config", "/nonexistent.toml"], "/nonexistent.toml: cannot be read"),
