@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -125,12 +125,17 @@ class FakeApi:
         self.batches: dict[str, FakeBatch] = {}
         self.keys: dict[str, str] = {}
         self.calls: list[tuple[str, dict[str, str]]] = []
-        self.faults: dict[str, deque[Fault]] = {}
+        self.faults: dict[str, deque[Fault | None]] = {}
         self.api_key: str | None = None
         self.largest_body = 2**28
+        self.is_away: Callable[[], bool] = lambda: False
+        """While this is so, every connection is closed without a word."""
+        self.piece: int | None = None
+        """Bytes of an answer that are sent at a time, each followed by a moment of nothing."""
         self._runner: web.AppRunner | None = None
 
-    def fail(self, verb: str, *faults: Fault) -> None:
+    def fail(self, verb: str, *faults: Fault | None) -> None:
+        """Let the next calls go wrong like this; None is one that does not."""
         self.faults.setdefault(verb, deque()).extend(faults)
 
     def called(self, verb: str) -> list[dict[str, str]]:
@@ -153,7 +158,13 @@ class FakeApi:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = request.path.removeprefix(self.prefix)
-        return await self._of_batches(request, path) if path.startswith(BATCHES) else await self._beside(request, path)
+        if self.is_away():
+            return drop(request)
+        if path.startswith(BATCHES):
+            response = await self._of_batches(request, path)
+        else:
+            response = await self._beside(request, path)
+        return response if self.piece is None else await trickle(request, response, self.piece)
 
     async def _of_batches(self, request: web.Request, path: str) -> web.StreamResponse:
         parts = path.removeprefix(BATCHES).strip("/").split("/")
@@ -270,6 +281,22 @@ def drop(request: web.Request) -> web.Response:
     assert request.transport is not None
     request.transport.abort()
     return web.Response()
+
+
+async def trickle(request: web.Request, response: web.StreamResponse, piece: int) -> web.StreamResponse:
+    """Give the answer after a moment, and in small pieces."""
+    whole = getattr(response, "body", None)
+    if not isinstance(whole, bytes):
+        return response
+    slow = web.StreamResponse(status=response.status, headers=response.headers)
+    slow.content_length = len(whole)
+    await asyncio.sleep(0.01)
+    await slow.prepare(request)
+    for start in range(0, len(whole), piece):
+        await slow.write(whole[start : start + piece])
+        await asyncio.sleep(0)
+    await slow.write_eof()
+    return slow
 
 
 async def cut(request: web.Request, response: web.Response, after: int) -> web.StreamResponse:

@@ -11,6 +11,7 @@ INPUT = "tests/unit/test_job_input.py"
 API = "tests/e2e/test_client_api.py"
 ROUNDS = "tests/e2e/test_client_rounds.py"
 MANY = "tests/e2e/test_cli_many.py"
+TROUBLE = "tests/e2e/test_client_trouble.py"
 LIBRARY = "tests/e2e/test_client_library.py"
 
 CLIENT = [
@@ -324,5 +325,12 @@ CLIENT = [
         "idempotency_key=idempotency_key, again=knows_keys)",
         "idempotency_key=idempotency_key, again=True)",
         MANY,
+    ),
+    Bug(
+        "a job ends when its server is gone for a minute",
+        "client/job.py",
+        "        api.patience = PATIENCE\n",
+        "",
+        TROUBLE,
     ),
 ]

@@ -97,7 +97,7 @@ def test_a_request_over_the_limit_alone_is_named_and_the_rest_is_read() -> None:
 
     told = problems(GOOD, big, "?", limits=Limits(body_bytes=100))
 
-    assert told[0] == "in.jsonl:2: too large for any batch: the limit is 100 bytes"
+    assert told[0] == "in.jsonl:2: too large for any batch: the limit is 100 bytes. Make it smaller"
     assert told[1].startswith("in.jsonl:3: not JSON")
 
 

@@ -32,7 +32,7 @@ def custom_id_of(line: bytes) -> str:
 def judged(line: bytes, limits: Limits) -> str:
     """Return the custom_id of a request line; ``ValueError`` says what is wrong with it."""
     if len(line.strip()) + len(HEAD) + len(TAIL) > limits.body_bytes:
-        raise ValueError(f"too large for any batch: the limit is {limits.body_bytes} bytes")
+        raise ValueError(f"too large for any batch: the limit is {limits.body_bytes} bytes. Make it smaller")
     members = members_of(line)
     if set(members) != {"custom_id", "params"}:
         raise ValueError(_wrong_members(set(members)))
@@ -78,7 +78,7 @@ def members_of(line: bytes) -> dict[str, msgspec.Raw]:
 def _not_json(problem: Exception) -> str:
     if isinstance(problem, RecursionError):
         return "nested too deeply"
-    return f"not JSON: {str(problem).removeprefix('JSON is malformed: ')}"
+    return f"not JSON: {str(problem).removeprefix('JSON is malformed: ')}. A line must be one whole object"
 
 
 def _wrong_members(members: set[str]) -> str:
