@@ -21,6 +21,14 @@ from batchyard.domain.ids import random_id
 
 DEFAULT_LIMIT = 20
 LONGEST_PAGE = 1000
+GUARDS = (
+    ("x-content-type-options", "nosniff"),
+    ("cache-control", "no-store"),
+    ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+)
+"""What a browser is told of every answer whose handler says nothing else: answers hold what people wrote."""
 _INTEGER = re.compile(r"[+-]?[0-9]+\Z")
 RETRY_SECONDS = 5
 """What a client is told to wait when we cannot take its call now; SDKs obey it, and try twice more."""
@@ -74,10 +82,11 @@ class ApiCall:
             ("content-type", media_type),
             *([("content-length", str(length))] if length is not None else []),
             ("request-id", self.request_id),
-            ("x-content-type-options", "nosniff"),
             *self.always,
             *headers,
         ]
+        said = {name for name, _ in headers}
+        lines += [guard for guard in GUARDS if guard[0] not in said]
         raw = [(name.encode("ascii"), text.encode("latin-1")) for name, text in lines]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})
 

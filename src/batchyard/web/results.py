@@ -30,7 +30,8 @@ class Results:
         if not batch.has_results or batch.sealed is None:
             raise NotFound(f"Message Batch {batch.id} has no available results.")
         etag = f'"{batch.sealed.sha256}"'
-        headers = (("etag", etag), ("accept-ranges", "bytes"))
+        name = f'attachment; filename="{batch.id}_results.jsonl"'  # never shown as a page of ours
+        headers = (("etag", etag), ("accept-ranges", "bytes"), ("content-disposition", name))
         if _matches(call.headers.get("if-none-match"), etag):
             return Bare(304, wire.JSONL, None, headers)
         span = chosen_range(call, batch.sealed.size, etag)
