@@ -7,6 +7,8 @@ CROWD = "tests/wire/test_crowd.py"
 HOSTILE = "tests/wire/test_hostile.py"
 KEYS = "tests/wire/test_keys.py"
 SHARES = "tests/simulation/test_shares.py"
+GUARDED = "tests/wire/test_guards.py"
+OPENAPI = "tests/unit/test_openapi.py"
 HELD = "tests/simulation/test_held.py"
 LIMITS = "tests/wire/test_limits.py"
 QUOTA = "tests/contract/test_store_quota.py"
@@ -285,5 +287,40 @@ TENANT = [
         "            self._held.give(size)\n",
         "            pass\n",
         HELD,
+    ),
+    Bug(
+        "answers may be shown in a frame, and kept in caches",
+        "web/calls.py",
+        "        lines += [guard for guard in GUARDS if guard[0] not in said]\n",
+        "",
+        GUARDED,
+    ),
+    Bug(
+        "results open in the browser",
+        "web/results.py",
+        "attachment; filename",
+        "inline; filename",
+        GUARDED,
+    ),
+    Bug(
+        "the document says that a batch has no results_url",
+        "web/described/wire_objects.py",
+        '            "results_url": _PERHAPS_TEXT,\n',
+        "",
+        OPENAPI,
+    ),
+    Bug(
+        "an operation is described that nobody answers",
+        "web/described/wire_paths.py",
+        '    ("GET", "/batchyard/v1/server"): Operation("server"',
+        '    ("GET", "/batchyard/v1/servers"): Operation("server"',
+        OPENAPI,
+    ),
+    Bug(
+        "a create answers with another status than the document says",
+        "web/creates.py",
+        "        return Answer(wire.batch_json(batch, call.base_url))",
+        "        return Answer(wire.batch_json(batch, call.base_url), 201)",
+        "tests/e2e/test_openapi.py",
     ),
 ]

@@ -7,6 +7,7 @@ Nothing about a batch is looked at before the key is known, and no byte of a bod
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from urllib.parse import quote, unquote
 
@@ -17,7 +18,7 @@ from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
-from batchyard.web import auth
+from batchyard.web import auth, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
@@ -70,9 +71,11 @@ def build_api(
         Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
-    health, own = Health(hosts, keys, not_ready, metrics), FolderCalls(hosts, folder)
+    table = routes(handlers)
+    described = partial(openapi.encoded, table, owned=folder is not None)
+    health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
-    return Api(keys, emit, hosts, health, own, Routes(routes(handlers)), limits, overlay)
+    return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay)
 
 
 @dataclass(frozen=True, slots=True)

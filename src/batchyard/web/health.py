@@ -1,4 +1,4 @@
-"""What operators and their machines ask: does it live, can it take batches, its metrics."""
+"""What operators and their machines ask: does it live, can it take batches, its metrics, what can be called."""
 
 from collections.abc import Awaitable, Callable
 
@@ -15,19 +15,25 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Health:
-    """``/healthz``, ``/readyz`` and ``/metrics``.
+    """``/healthz``, ``/readyz``, ``/metrics`` and ``/openapi.json``.
 
-    Probes come under any host name, without a key. Metrics are open on this machine; elsewhere they take a key with
-    the scope ``admin``.
+        Probes come under any host name, without a key; the document without a key. Metrics are open on this machine;
+    XX
     """
 
     def __init__(
-        self, hosts: Hosts, keys: Keys, not_ready: Callable[[], str], metrics: Callable[[], bytes] | None
+        self,
+        hosts: Hosts,
+        keys: Keys,
+        not_ready: Callable[[], str],
+        metrics: Callable[[], bytes] | None,
+        document: Callable[[], bytes],
     ) -> None:
         self._hosts = hosts
         self._keys = keys
         self._not_ready = not_ready
         self._metrics = metrics
+        self._document = document
 
     def route(self, segments: list[str]) -> dict[str, Callable[[ApiCall], Awaitable[Sendable]]] | None:
         """Return what can be done at the path, or None where it is none of ours."""
@@ -38,6 +44,8 @@ class Health:
                 return {"GET": self._ready}
             case ["metrics"]:
                 return {"GET": self._render}
+            case ["openapi.json"]:
+                return {"GET": self._describe}
         return None
 
     async def _live(self, _: ApiCall) -> Answer:
@@ -56,3 +64,7 @@ class Health:
         if not self._hosts.is_local(call):
             auth.authorize(await auth.authenticate(self._keys, call.headers), Scope.ADMIN)
         return Answer(self._metrics(), media_type=PROMETHEUS)
+
+    async def _describe(self, call: ApiCall) -> Answer:
+        self._hosts.base_url(call)  # refuses a foreign name, as everything else does
+        return Answer(self._document())

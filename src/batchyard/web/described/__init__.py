@@ -1,0 +1,1 @@
+"""What is said of each path and each object in ``/openapi.json``."""
