@@ -4,6 +4,7 @@ from tests.planted.bug import Bug
 
 UNIT = "tests/unit/test_limiter.py"
 SIMULATED = "tests/simulation/test_flow.py"
+TROUBLE = "tests/simulation/test_trouble.py"
 
 FLOW = [
     Bug(
@@ -76,5 +77,75 @@ FLOW = [
         "            if left is not None and left < enough:\n",
         "            if left is not None and left < 0:\n",
         f"{UNIT} {SIMULATED}",
+    ),
+    Bug(
+        "calls that hang keep their slots",
+        "dispatch/running.py",
+        "                found.append(attempt)\n",
+        "                pass\n",
+        TROUBLE,
+    ),
+    Bug(
+        "a stalled call is cut though nobody wants its slot",
+        "dispatch/troubled.py",
+        " or not self._claims.is_wanted(lane):",
+        ":",
+        TROUBLE,
+    ),
+    Bug(
+        "a call is stalled because everything is slow",
+        "domain/patience.py",
+        " and answers_since >= OVERTAKEN * limit",
+        "",
+        TROUBLE,
+    ),
+    Bug(
+        "a long answer is cut the second time too",
+        "dispatch/running.py",
+        " or attempt.cut or attempt.lease.unknowns:",
+        " or attempt.cut:",
+        TROUBLE,
+    ),
+    Bug(
+        "what stalled comes back ahead of the others",
+        "dispatch/troubled.py",
+        "            seconds += min(LONGEST_BACKLOG, rounds * patience)\n",
+        "            pass\n",
+        TROUBLE,
+    ),
+    Bug(
+        "retries have no budget",
+        "domain/retry_budget.py",
+        "        if self._saved >= 1.0:\n",
+        "        if self._saved >= -1e9:\n",
+        "tests/unit/test_retry_budget.py",
+    ),
+    Bug(
+        "nobody runs alone",
+        "dispatch/troubled.py",
+        "        if attempt.lease.deaths < ALONE_FROM:\n",
+        "        if attempt.lease.deaths < 99:\n",
+        TROUBLE,
+    ),
+    Bug(
+        "others begin beside one that runs alone",
+        "dispatch/dispatcher.py",
+        "        if self._attempts.wants_quiet:\n            return False\n",
+        "",
+        TROUBLE,
+    ),
+    Bug(
+        "those that run alone wait for each other",
+        "dispatch/troubled.py",
+        "        self._changed.set()  # this may be the last that another one waits for\n",
+        "",
+        TROUBLE,
+    ),
+    Bug(
+        "a narrow lane gives up slots to learn whether it queues",
+        "domain/limiter_queueing.py",
+        "limit >= WIDE and ",
+        "",
+        "tests/simulation/test_shares.py",
     ),
 ]

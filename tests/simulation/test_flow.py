@@ -55,7 +55,7 @@ async def run_for(here: World, engine: Engine, seconds: float, *, requests: int)
 
 
 @pytest.mark.parametrize(("slots", "limit"), [(20, 64), (3, 64), (27, 30)])
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_server_that_refuses_is_used_to_nine_tenths_within_a_minute_and_seldom_asked_for_more(
     slots: int, limit: int, seed: int
 ) -> None:
@@ -71,7 +71,7 @@ def test_a_server_that_refuses_is_used_to_nine_tenths_within_a_minute_and_seldom
     run_virtual(main(), limit=200)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_more_is_found_when_a_server_grows(seed: int) -> None:
     async def main() -> None:
         engine = Engine(8, uneven(0.5, seed), line=0)
@@ -131,7 +131,7 @@ def test_a_server_that_neither_refuses_nor_slows_is_used_in_full_at_once(jobs: J
     run_virtual(main(), limit=100)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 def test_a_batch_that_slows_all_its_members_keeps_its_width_while_that_pays(seed: int) -> None:
     async def main() -> None:
         engine = SharedEngine(of_all_lengths(3.0, seed), lambda calls: 1.0 / (1.0 + calls / 64))
@@ -160,7 +160,7 @@ def test_a_limit_on_calls_a_minute_is_used_and_seldom_passed(seconds: float, tel
     run_virtual(main(), limit=300)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_failures_that_have_nothing_to_do_with_load_narrow_nothing(seed: int) -> None:
     async def main() -> None:
         dice = random.Random(seed)
@@ -176,11 +176,11 @@ def test_failures_that_have_nothing_to_do_with_load_narrow_nothing(seed: int) ->
 
         upstream = ScriptedUpstream(chance)
         async with world(upstream, limit=50, seed=seed) as here:
-            batch = await here.create(5_000)
+            batch = await here.create(4_000)
             began = here.clock.monotonic()
             await here.ended(batch)
 
-            assert here.clock.monotonic() - began <= 1.15 * 5_000 / 50 * 0.25
+            assert here.clock.monotonic() - began <= 1.15 * 4_000 / 50 * 0.25
             assert not [event for event in here.events if isinstance(event, LaneHeld)]
 
     run_virtual(main(), limit=200)

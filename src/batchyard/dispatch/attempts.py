@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from batchyard.dispatch.held import Held
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
+from batchyard.dispatch.troubled import Claims, Troubled
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import AttemptFinished, BugFound, DamageFound, Emit, LaneHeld
 from batchyard.domain.outcome import (
@@ -16,6 +17,7 @@ from batchyard.domain.outcome import (
     NotStarted,
     Outcome,
     Refused,
+    Retry,
     Settlement,
     Trace,
     Unknown,
@@ -43,11 +45,13 @@ class Attempts:
         *,
         jitter: Callable[[], float],
         settled: Callable[[Attempt, Settlement, float], None],
+        claims: Claims,
     ) -> None:
         self._blobs, self._clock, self._emit = blobs, clock, emit
         self._jitter, self._settled = jitter, settled
         self._running = Running()
         self._held = Held()
+        self._troubled = Troubled(self._running, claims)
         self.alive_until = float("-inf")
 
     def __len__(self) -> int:
@@ -62,10 +66,22 @@ class Attempts:
         now, started = self._clock.now(), self._clock.monotonic()
         for lease, batch, lane in leases:
             attempt = Attempt(lease, batch, lane, now, started)
-            if self._running.begin(attempt):
+            if not self._running.begin(attempt):
+                lane.slots.unpick()
+            elif self._troubled.may_begin(attempt):
                 attempt.task = asyncio.create_task(self._attempt(attempt))
             else:
-                lane.slots.unpick()
+                outcome = NotStarted(RequestError("api_error", "put off"))
+                self._settle(attempt, self._troubled.put_off(attempt, now, self._jitter()), outcome)
+
+    @property
+    def wants_quiet(self) -> bool:
+        """Whether nothing may begin now: a request that was in flight at several deaths of ours runs alone."""
+        return self._troubled.wants_quiet
+
+    def cut_stalled(self) -> None:
+        """Cut calls that take far longer than their lane's, where others want their slots."""
+        self._troubled.cut_stalled(self._clock.monotonic())
 
     def cut_overdue(self) -> None:
         """Cut calls of batches that expired more than the grace ago; their requests become expired."""
@@ -82,8 +98,13 @@ class Attempts:
     async def _attempt(self, attempt: Attempt) -> None:
         """Make the call and settle it. Only an abandon leaves the lease unsettled."""
         try:
-            outcome = await self._call_with_room(attempt)
+            async with self._troubled.alone(attempt):
+                outcome = await self._call_with_room(attempt)
         except asyncio.CancelledError:
+            if attempt.stalled:
+                outcome = Hung(RequestError("timeout_error", "cut: far slower than others of its lane"))
+                self._finish(attempt, outcome)
+                return
             if not attempt.cut:
                 raise
             outcome = Hung(RequestError("timeout_error", "cut: the batch expired"))
@@ -93,7 +114,12 @@ class Attempts:
         except Exception as bug:  # noqa: BLE001 one bad answer must not stop its paid-for neighbours
             self._emit(BugFound("attempt", bug))
             outcome = Unknown(RequestError("api_error", "The server met a fault of its own while it made this call."))
+        self._finish(attempt, outcome)
+
+    def _finish(self, attempt: Attempt, outcome: Outcome) -> None:
         settlement = settle(attempt.lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
+        if isinstance(settlement, Retry):
+            settlement = self._troubled.in_time(attempt, settlement, self._clock.monotonic())
         self._settle(attempt, settlement, outcome)
 
     async def _call_with_room(self, attempt: Attempt) -> Outcome:
@@ -117,7 +143,11 @@ class Attempts:
             return NotStarted(RequestError("api_error", str(error)))
         if not self._may_send(attempt):
             return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
-        attempt.sent, attempt.position = self._clock.monotonic(), attempt.lane.slots.send()
+        slots = attempt.lane.slots
+        attempt.sent, attempt.position = self._clock.monotonic(), slots.send()
+        attempt.answers_before = slots.patience.answers
+        if not lease.paid:
+            slots.budget.began()
         call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt))
         return await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
 
@@ -131,6 +161,7 @@ class Attempts:
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         """Hand the settlement over, and let everybody learn from it."""
         self._running.end(attempt)
+        self._troubled.ended(attempt)
         now = self._clock.monotonic()
         seconds = now - attempt.started
         if attempt.sent is not None:
@@ -146,8 +177,14 @@ class Attempts:
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float, sent: float) -> None:
         slots = attempt.lane.slots
         slots.land()
+        if attempt.stalled:
+            return  # it was cut for being slow, which it may have been by right
         if attempt.cut or (isinstance(outcome, NotStarted) and not self._may_send(attempt)):
             return  # we did not send it, or cannot tell: nothing to learn about the server
+        if isinstance(outcome, Answered):
+            slots.patience.answered(now - sent)
+            if attempt.lease.paid:
+                slots.budget.paid_off()
         hold = slots.limiter.observe(outcome, now, seconds=now - sent, position=attempt.position, others=slots.flying)
         if hold is not None:
             self._emit(LaneHeld(attempt.lane.name, hold.seconds, hold.reason))

@@ -74,7 +74,7 @@ class Dispatcher:
         self._queue = Queue(work, lanes, clock, self._pace.refresh, weight=weight, stopped=self._stopped)
         self._wake = asyncio.Event()
         lanes.when_freed(self._wake.set)
-        self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed)
+        self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed, claims=self._queue)
         self._canaries = Canaries(lanes, clock, emit, self._wake.set)
         self.calls = RoutedCalls(lanes)
         self._settled: list[tuple[Attempt, Settlement]] = []
@@ -159,7 +159,8 @@ class Dispatcher:
                 self._attempts.begin(self._queue.leased(picked, turn))
                 for batch in self._withheld:
                     self._attempts.withhold(batch)
-                await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
+            self._attempts.cut_stalled()  # after the leases: who has got a slot wants none
+            await asyncio.sleep(max(0.0, began + self._pace.gather - self._clock.monotonic()))
 
     def _is_done(self) -> bool:
         return not (self._attempts or self._settled or self.calls.running or self._doubt.is_there)
@@ -197,6 +198,8 @@ class Dispatcher:
         return seconds if opens_at is None else min(seconds, max(0.0, opens_at - now))
 
     def _may_lease(self, now: float) -> bool:
+        if self._attempts.wants_quiet:
+            return False
         return not self._draining and now < self._attempts.alive_until and self._may_store()
 
     async def _picks(self) -> Picked:

@@ -146,6 +146,11 @@ class Lanes:
         shut = [at for lane in self if (at := lane.slots.limiter.opens_at(now)) is not None]
         return min(shut, default=None)
 
+    def leads_to(self, model: str, lane: Lane) -> bool:
+        """Whether requests of the model may run there."""
+        ways = self._ways.get(model) or self._find(model)
+        return any(way is lane for way, _ in (*ways.targets, *ways.fallback))
+
     def for_call(self, model: str) -> Lane:
         """Return the lane of a call that somebody waits for: it may have to wait there."""
         now = self._clock.monotonic()

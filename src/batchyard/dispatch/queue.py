@@ -108,6 +108,23 @@ class Queue:
         if waiting.due_at is None or ready_at < waiting.due_at:
             waiting.due_at = ready_at
 
+    def is_wanted(self, lane: Lane) -> bool:
+        """Whether a request that is due would use a slot of the lane now."""
+        now = self._clock.now()
+        return any(
+            waiting.pending > 0
+            and waiting.due_at is not None
+            and waiting.due_at <= now
+            and self._lanes.leads_to(model, lane)
+            for (_, model), waiting in self._waiting.items()
+        )
+
+    def waiting_for(self, lane: Lane) -> int:
+        """Return how many requests may come to the lane."""
+        return sum(
+            waiting.pending for (_, model), waiting in self._waiting.items() if self._lanes.leads_to(model, lane)
+        )
+
     def used(self, batch: Ready, slot_seconds: float) -> None:
         """Charge an attempt to its batch and workspace."""
         self._fair.used(batch.workspace, batch.batch, slot_seconds)

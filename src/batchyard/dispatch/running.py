@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from batchyard.dispatch.lanes import Lane
+from batchyard.domain.patience import LEAST
 from batchyard.domain.request import Lease
 from batchyard.ports import Ready
 
@@ -26,6 +27,9 @@ class Attempt:
     withheld: bool = False
     sent: float | None = None
     position: int = 0
+    answers_before: int = 0
+    stalled: bool = False
+    suspect: bool = False
 
 
 class Running:
@@ -75,6 +79,19 @@ class Running:
         for attempt in self._attempts.values():
             if attempt.lease.batch == batch:
                 attempt.withheld = True
+
+    def stalled(self, now: float) -> list[Attempt]:
+        """Return the attempts that take far longer than their lane's, oldest first; those cut already are none."""
+        found = []
+        for attempt in self._attempts.values():
+            if now - attempt.started < LEAST:
+                break  # they are in the order of their beginning
+            if attempt.sent is None or attempt.stalled or attempt.cut or attempt.lease.unknowns:
+                continue
+            patience, limit = attempt.lane.slots.patience, attempt.lane.slots.limiter.limit
+            if patience.is_over(now - attempt.sent, patience.answers - attempt.answers_before, limit):
+                found.append(attempt)
+        return found
 
     def abandon(self) -> Iterable["asyncio.Task[None]"]:
         """Cancel everything, as a death would: the leases stay, for a reclaim. Return the tasks to wait for."""

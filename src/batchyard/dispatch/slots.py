@@ -8,6 +8,8 @@ adds no result that could be lost.
 from collections.abc import Callable
 
 from batchyard.domain.limiter import Limiter
+from batchyard.domain.patience import Patience
+from batchyard.domain.retry_budget import RetryBudget
 
 
 class Server:
@@ -47,6 +49,8 @@ class Slots:
         self._canary = canary
         self._wanted = False
         self.limiter = Limiter(server.ceiling)
+        self.budget = RetryBudget()
+        self.patience = Patience()
         self.running = 0
         self.settled = 0
         self.calls = 0

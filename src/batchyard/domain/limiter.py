@@ -62,6 +62,11 @@ class Limiter:
             limit = min(limit, self._queueing.cap)
         return limit if self._ramp is None else min(limit, int(self._ramp))
 
+    @property
+    def good_rate(self) -> float | None:
+        """Answers a second while all was well, None before anything was."""
+        return self._good_rate.value
+
     def room(self, in_flight: int, now: float) -> int:
         """Return how many more attempts may start now."""
         if now < self._held_until:

@@ -40,8 +40,12 @@ HEADROOM = 1.1
 UNEXAMINED = 120.0
 """Seconds at full width after which fewer is tried once without a suspicion; doubled each time it was in vain."""
 LONGEST_UNEXAMINED = 4 * 3600.0
+ROUNDS_UNEXAMINED = 10.0
+"""Answers in a row that a slot gives before that, where they are long: a trial costs about one of each slot."""
 WORTH_EXAMINING = 2.0
 """Seconds that answers take at least for that."""
+WIDE = 8
+"""Slots that a lane has at least for that: in a narrow one a trial costs much, and a line is short."""
 FIRST_REST, LONGEST_REST = 20.0, 640.0
 """Seconds that a settled lane waits before it tries more."""
 
@@ -166,11 +170,15 @@ class Queueing:
         fewer = self._suspected(busy, in_front)
         if fewer is not None:
             self._try(fewer, busy, in_front, now)
-        elif now - self._since >= self._examine_after and busy.mean >= WORTH_EXAMINING:
+        elif limit >= WIDE and busy.mean >= WORTH_EXAMINING and self._is_unexamined(busy.mean, now):
             self._examine_after = min(LONGEST_UNEXAMINED, self._examine_after * 2.0)
             self._try(max(1, int(limit * FEWER)), busy, in_front, now)
         elif busy.number >= max(MOST, 2 * limit):
             self._busy, self._busy_positions = Sample(), 0
+
+    def _is_unexamined(self, mean: float, now: float) -> bool:
+        assert self._since is not None, "learning began with the first answer"
+        return now - self._since >= max(self._examine_after, ROUNDS_UNEXAMINED * mean)
 
     def _suspected(self, sample: Sample, calls: int) -> int | None:
         """Return how many calls to try instead, where the sample is much slower than an idle server."""
