@@ -10,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 START_SECONDS = 30.0
@@ -119,19 +119,23 @@ class ServerProcess:
 
 
 class CountingUpstream:
-    """A Messages server in a thread of its own: answers after ``latency`` seconds, counts each body it was sent."""
+    """A Messages server in a thread of its own: answers after ``latency`` seconds, counts each body it was sent.
+
+    ``busy_seconds`` adds up how long each call was with it, ``first_at`` and ``last_at`` are of the first and last one.
+    """
 
     def __init__(self, latency: float = 0.02) -> None:
         self.latency = latency
         self.calls: Counter[bytes] = Counter()
         self.in_flight = 0
         self.most_in_flight = 0
+        self.busy_seconds = self.first_at = self.last_at = 0.0
         self.url = ""
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def __enter__(self) -> "CountingUpstream":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._ready.wait(10)
         return self
@@ -147,7 +151,7 @@ class CountingUpstream:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(self._listen())
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         self._loop.run_forever()
@@ -158,6 +162,9 @@ class CountingUpstream:
         self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self._loop.close()
 
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._serve, "127.0.0.1", 0)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
@@ -167,8 +174,11 @@ class CountingUpstream:
                 self.calls[body] += 1
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
+                began = self._loop.time()
                 await asyncio.sleep(self.latency)
                 self.in_flight -= 1
+                self.first_at, self.last_at = self.first_at or began, self._loop.time()
+                self.busy_seconds += self.last_at - began
                 answer = self._answer(body)
                 writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ")
                 writer.write(b"%d\r\n\r\n%s" % (len(answer), answer))

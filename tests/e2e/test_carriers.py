@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.processes import CountingUpstream, ServerProcess
+from tests.e2e.test_heavy import peak_mb
 from tests.e2e.test_kill import ledger_attempts
 
 TABLE = """
@@ -21,11 +23,21 @@ url = "{url}"
 api = "batches"
 key_env = "FAR_KEY"
 carrier_requests = {most}
+carrier_bytes = 268435456
 gather = "100ms"
 poll = "500ms"
 idempotency_keys = {keyed}
 concurrency = 8
 """
+
+
+def lasting_port() -> int:
+    """A free port that no other program is given by chance while its server is dead: those are above 32767."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as tried:
+            if tried.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 class Pair:
@@ -34,10 +46,10 @@ class Pair:
     def __init__(self, folder: Path, model: CountingUpstream, *, most: int, keyed: bool) -> None:
         for name in ("far", "near"):
             (folder / name).mkdir()
-        self.far = ServerProcess(folder / "far" / "data", "--upstream", model.url, "--concurrency", "20")
+        self.far = ServerProcess(
+            folder / "far" / "data", "--upstream", model.url, "--concurrency", "20", "--port", str(lasting_port())
+        )
         self.far.start()
-        self.port = self.far.url.rpartition(":")[2]
-        self.far.options = ("--upstream", model.url, "--concurrency", "20")
         table = TABLE.format(url=self.far.url, most=most, keyed=str(keyed).lower())
         (folder / "near" / "batchyard.toml").write_text(table)
         self.near = ServerProcess(folder / "near" / "data", environ={"FAR_KEY": "any"})
@@ -57,7 +69,6 @@ class Pair:
     def kill_far(self) -> None:
         """It comes back at the same address."""
         self.far.kill()
-        self.far.options = (*self.far.options[:4], "--port", self.port)
         self.far.start()
 
     def ended(self, batch_id: str, seconds: float) -> dict[str, Any]:
@@ -177,3 +188,35 @@ def test_a_server_that_takes_batches_is_tried_by_its_list(tmp_path: Path) -> Non
         assert (batches["works"], batches["needed"], batches["words"]) == (True, True, "takes batches: lists 0")
         assert done.returncode == 0, done.stdout
         assert pair.far_batches() == []
+
+
+@pytest.mark.accept
+def test_a_carrier_of_160_mb_is_sent_and_collected_in_bounded_memory(tmp_path: Path) -> None:
+    requests, text = 40_000, "x" * 4_000
+    for name in ("far", "near"):
+        (tmp_path / name).mkdir()
+    with ServerProcess(tmp_path / "far" / "data", environ={"BATCHYARD_SIMULATOR_LATENCY": "0s"}) as far:
+        (tmp_path / "near" / "batchyard.toml").write_text(TABLE.format(url=far.url, most=100_000, keyed="false"))
+        with ServerProcess(tmp_path / "near" / "data", environ={"FAR_KEY": "any"}) as near:
+            batch_id = near.create(requests, words=text)["id"]
+            idle = forget_peak(near)
+            path = f"/v1/messages/batches/{batch_id}"
+            until = time.monotonic() + 600
+            while near.call("GET", path)["processing_status"] != "ended":
+                assert time.monotonic() < until, near.log()[-3000:]
+                time.sleep(0.5)
+            grown = peak_mb(near) - idle
+            counts = near.call("GET", path)["request_counts"]
+            listed = far.call("GET", "/v1/messages/batches?limit=100")["data"]
+
+    assert counts["succeeded"] == requests
+    assert [one["request_counts"]["succeeded"] for one in listed] == [requests]
+    sys.stdout.write(f"\na carrier of {requests} requests and 160 MB: {grown:.0f} MB more than {idle:.0f} MB\n")
+    assert grown <= 96  # 40,000 members take some 40 MB; the body is never there
+
+
+def forget_peak(server: ServerProcess) -> float:
+    """Let the kernel count the most memory from now on; return what there is, in MB."""
+    assert server.process is not None
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+    return peak_mb(server)
