@@ -45,9 +45,9 @@ CARRIERS = [
     ),
     Bug(
         "an owner past its lease still creates",
-        "dispatch/carrier_creating.py",
-        "        if not self._tender.may_send():",
-        "        if False:",
+        "dispatch/carrier_body.py",
+        "    if not may_send():\n        raise LeaseOver\n",
+        "",
         SIMULATED,
     ),
     Bug(

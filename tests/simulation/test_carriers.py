@@ -15,6 +15,7 @@ from batchyard.domain.request import Lease
 from batchyard.domain.result import RequestError
 from batchyard.ports import Carrier, NewCarrier, Pick, Turn
 from batchyard.testing.batch_upstreams import LOST, Trouble
+from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore, StoreAround
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import answered
@@ -458,6 +459,38 @@ def test_an_owner_that_is_past_its_lease_creates_nothing() -> None:
         assert frozen.seen(CarrierMade)
         assert frozen.batches.calls["create"] == 0
         await frozen.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_an_owner_whose_lease_ends_while_it_sends_a_create_does_not_end_it() -> None:
+    class Watched(MemoryBlobs):
+        """Lets the lease end at the 30th of 20 readings to weigh and 20 to send."""
+
+        reads = 0
+
+        async def read(self, name: str, offset: int, length: int) -> bytes:
+            self.reads += 1
+            if self.reads == 30:
+                self.world.sends = False
+            return await super().read(name, offset, length)
+
+        def __init__(self, world: CarrierWorld) -> None:
+            super().__init__(monotonic=world.clock.monotonic)
+            self.world = world
+
+    async def main() -> None:
+        here = CarrierWorld()
+        here.blobs = Watched(here)
+        await here.start()
+        batch = await here.make(20)
+        await asyncio.sleep(60)
+        assert here.batches.calls["create"] == 0
+        here.sends = True
+
+        assert await here.kinds(batch) == ["succeeded"] * 20
+        assert here.batches.calls["create"] == 1
+        await here.kill()
 
     run_virtual(main(), limit=3600)
 

@@ -21,6 +21,10 @@ _BEGIN, _END = b'{"requests":[', b"]}"
 _DAMAGED = RequestError("api_error", "The stored params of this request are damaged: send it again.")
 
 
+class LeaseOver(Exception):
+    """The owner's lease ended while it sent a body: somebody else may be sending it by now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Packed:
     """The members that are sent, in this order, the others with why not, and the body's bytes, counted."""
@@ -64,16 +68,20 @@ class Packing:
             sent.append(lease)
         return Packed(sent, refused, length)
 
-    async def body(self, sent: Sequence[Lease]) -> AsyncGenerator[bytes, None]:
-        """Yield the body of these members. Raises ``Damaged`` where their params are no longer what they were."""
+    async def body(self, sent: Sequence[Lease], may_send: Callable[[], bool]) -> AsyncGenerator[bytes, None]:
+        """Yield the body of these members.
+
+        Raises ``Damaged`` where their params are no longer what they were, and ``LeaseOver`` before any part that may
+        not be sent: a process that was frozen in the middle must not end its create when it thaws.
+        """
         part = bytearray(_BEGIN)
         for number, lease in enumerate(sent):
             part += b"," if number else b""
             part += self._entry(lease, await self._call(lease))
             if len(part) >= PART_BYTES:
-                yield bytes(part)
+                yield _sendable(part, may_send)
                 part.clear()
-        yield bytes(part + _END)
+        yield _sendable(part + _END, may_send)
 
     def _entry(self, lease: Lease, call: Call) -> bytes:
         return b'{"custom_id":"%b","params":%b}' % (custom_id(self._carrier.id, lease.seq).encode(), call.params)
@@ -84,3 +92,9 @@ class Packing:
         if zlib.crc32(params) != at.crc:
             raise Damaged("the stored params fail their checksum")
         return self._asks(Call(params, self._carrier.version, self._carrier.betas), lease.model)
+
+
+def _sendable(part: bytearray, may_send: Callable[[], bool]) -> bytes:
+    if not may_send():
+        raise LeaseOver
+    return bytes(part)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchyard.dispatch.carrier_body import Packing
+from batchyard.dispatch.carrier_body import LeaseOver, Packing
 from batchyard.dispatch.carrier_place import Standby
 from batchyard.dispatch.carrier_tender import Tender
 from batchyard.domain.carrier import UpstreamBatch
@@ -41,13 +41,14 @@ class Creating:
         await self.refuse(packed.refused)
         if not packed.sent:
             return Created(None, ())
+        may_send = self._tender.may_send
         create = CarrierCreate(
-            carrier.id, carrier.version, carrier.betas, packed.length, lambda: packing.body(packed.sent)
+            carrier.id, carrier.version, carrier.betas, packed.length, lambda: packing.body(packed.sent, may_send)
         )
-        if not self._tender.may_send():  # frozen past our lease: somebody else may have sent it by now
-            return Created(NotStarted(RequestError("api_error", "not sent: the lease was over")), packed.sent)
         try:
             return Created(await place.upstream.create(create), packed.sent)
+        except LeaseOver:
+            return Created(NotStarted(RequestError("api_error", "not sent: the lease was over")), packed.sent)
         except Damaged:  # since it was packed; the next try refuses the member that it is
             return Created(NotStarted(RequestError("api_error", "stored params were damaged")), packed.sent)
 
