@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
+from batchyard.domain.carrier import LOOKED_FOR
 from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.limiter import Limiter
 from batchyard.domain.outcome import Answered, Held, Outcome
@@ -15,6 +16,8 @@ from batchyard.domain.splice import splice
 from batchyard.ports import Call, Clock
 from batchyard.ports.batch_upstreams import BatchUpstream
 
+SHORTEST_LOOK = 10.0
+"""Seconds: a busy server may take so long to show a batch that it was told to make."""
 _WELL = Answered(b"")
 
 
@@ -37,7 +40,7 @@ class Gathering:
     @property
     def settle_for(self) -> timedelta:
         """How long a create whose answer was lost is looked for before it is made again."""
-        return timedelta(seconds=min(120.0, 4.0 * self.poll))
+        return timedelta(seconds=min(LOOKED_FOR, max(SHORTEST_LOOK, 4.0 * self.poll)))
 
 
 @dataclass(frozen=True, slots=True)
