@@ -66,7 +66,7 @@ class MortalChat(CountingChat):
             left.close()
 
     def die(self, seconds: float) -> None:
-        """Be gone for so long, the calls that it has too. ``cut`` says how many, ``asked_again_at`` when others came."""
+        """Be gone for so long. ``cut``: calls that it had; ``asked_again_at``: when it was called again."""
         asyncio.run_coroutine_threadsafe(self._die(seconds), self._loop).result(seconds + 30)
 
     async def _die(self, seconds: float) -> None:
@@ -209,10 +209,11 @@ def tell(requests: int, dead_seconds: float, chat: MortalChat, ran: Ran) -> None
     kinds = dict(Counter(line["result"]["type"] for line in ran.lines))
     ends = dict(sorted(Counter(name for one in ran.tried[0::3] for name in outcomes(one)).items()))
     twice = sum(one["paid"] for one in ran.tried[1::3])
-    sys.stdout.write(
-        f"\n{requests} requests: {kinds}; outcomes at the failing one: {ends}\n"
-        f"the dying one: {chat.cut} calls cut, {twice} sent again; {chat.busy_seconds / SLOTS / alive:.3f} of its "
-        f"{SLOTS} slots in use over the {alive:.0f} s that it lived, {chat.asked_again_at - chat.back_at:.1f} s of them "
-        "before it was asked again\n"
-        f"the one that takes batches: {len(ran.far_batches)} carriers, no request twice\n"
-    )
+    share, silent = chat.busy_seconds / SLOTS / alive, chat.asked_again_at - chat.back_at
+    for line in (
+        f"\n{requests} requests: {kinds}; outcomes at the failing one: {ends}",
+        f"the dying one: {chat.cut} calls cut, {twice} sent again; {share:.3f} of its {SLOTS} slots in use over the",
+        f"  {alive:.0f} s that it lived, {silent:.1f} s of them before it was asked again",
+        f"the one that takes batches: {len(ran.far_batches)} carriers, no request twice",
+    ):
+        sys.stdout.write(f"{line}\n")
