@@ -142,7 +142,7 @@ def test_what_may_succeed_the_next_time_is_sent_again_by_itself(
         assert shell("run", write(tmp_path, 3, fate="errored:overloaded_error"), "-o", "out.jsonl") == 0
 
     assert [len(batch.requests) for batch in server.batches.values()] == [3, 1, 1]
-    assert "1 requests may succeed the next time: sending them again in 1 batch" in shell.err
+    assert "1 request may succeed the next time: sent again in 1 batch" in shell.err
     assert not (tmp_path / "out.errors.jsonl").exists()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.client.events import Event, SentAgain
+from batchyard.client.events import Counted, Event, SentAgain
 from tests.e2e.fake_api import FakeApi
 from tests.e2e.test_client_job import Killed, a_job, die_after, left_in, requests, run
 
@@ -43,6 +43,8 @@ def test_what_may_succeed_the_next_time_is_sent_once_more_and_nothing_else(tmp_p
     assert ids_of(server)[3:] == [SENT_AGAIN]
     assert [event for event in told if isinstance(event, SentAgain)] == [SentAgain(5, 1)]
     assert tally.counts == {"succeeded": 22, "errored": 2, "canceled": 1, "expired": 0}
+    last = [event for event in told if isinstance(event, Counted)][-1]
+    assert (last.counts.succeeded, last.fetched.output_tokens) == (5, tally.output_tokens)
     ended = results(tmp_path / "out.jsonl")
     assert {one for one, kind in ended.items() if kind != "succeeded"} == {"r3", "r7", "r21"}
     assert left_in(tmp_path) == {"in.jsonl", "out.jsonl"}

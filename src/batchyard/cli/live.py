@@ -25,7 +25,7 @@ def sum_up(tally: "Tally", prices: "Prices", seconds: float) -> str:
     """Return what a job came to, in a few lines."""
     fates = ", ".join(f"{count:,} {kind}" for kind, count in tally.counts.items() if count)
     lines = [
-        f"{tally.requests:,} requests: {fates}",
+        f"{_many(tally.requests, 'request')}: {fates}",
         f"{tokens_in_words(tally)}{cost_in_words(tally, prices)}; {seconds:,.1f} s",
     ]
     lines += [f"  {count:,} × {reason}" for reason, count in tally.most_frequent(5)]
@@ -83,20 +83,23 @@ class Live:
 
         match event:
             case Checked(requests, batches, known):
-                say(f"{requests:,} requests in {_batches(batches)}" + (f", {known} known already" if known else ""))
+                say(
+                    f"{_many(requests, 'request')} in {_many(batches, 'batch')}"
+                    + (f", {known} known already" if known else "")
+                )
             case Created(batch_id, number, batches, requests):
-                say(f"created {batch_id} ({number} of {batches}, {requests:,} requests)")
+                say(f"created {batch_id} ({number} of {batches}, {_many(requests, 'request')})")
             case Doubtful(batch_ids, _):
                 say(f"a create was not answered; {' or '.join(batch_ids)} may be its batch: its results will tell")
             case Counted(counts, fetched):
                 self.count(counts, fetched)
             case Fetched(batch_id, requests):
-                say(f"fetched {batch_id} ({requests:,} results)")
+                say(f"fetched {batch_id} ({_many(requests, 'result')})")
             case SentAgain(requests, batches):
-                say(f"{requests:,} requests may succeed the next time: sending them again in {_batches(batches)}")
+                say(f"{_many(requests, 'request')} may succeed the next time: sent again in {_many(batches, 'batch')}")
                 self._tenth = -1
             case Collecting(requests):
-                say(f"collecting {requests:,} results")
+                say(f"collecting {_many(requests, 'result')}")
 
     def look(self, batches: "Sequence[MessageBatch]") -> None:
         """Tell where some batches together stand."""
@@ -139,8 +142,8 @@ class Live:
         return "; ".join(words)
 
 
-def _batches(count: int) -> str:
-    return f"{count} batch" if count == 1 else f"{count} batches"
+def _many(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}{'es' if noun.endswith('h') else 's'}"
 
 
 def _bar() -> "Progress":

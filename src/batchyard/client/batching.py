@@ -124,10 +124,12 @@ class Batching:
 
     def _counted(self, parts: list[tuple[int, PartState]]) -> Counted:
         counts, fetched = Counts(), Tally()
+        for state in self._journal.parts:
+            if state.fetched is not None:
+                fetched += state.fetched
         for _, state in parts:
             if state.fetched is not None:
                 counts += Counts(**state.fetched.counts)
-                fetched += state.fetched
             elif state.batch_ids and (batch := self._latest.get(state.batch_ids[0])):
                 counts += batch.request_counts
             else:

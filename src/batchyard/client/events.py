@@ -36,7 +36,7 @@ class Doubtful:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Where all batches of this round together stand, and what the results that are here come to."""
+    """Where all batches of this round together stand, and what the results of all rounds that are here come to."""
 
     counts: Counts
     fetched: Tally
