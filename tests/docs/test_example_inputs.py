@@ -1,7 +1,9 @@
 """examples/inputs: each file runs through with `batchyard run`, and gets answers of the form that it asks for."""
 
+import csv
 import json
 import re
+import shlex
 import subprocess
 import sys
 from base64 import b64decode
@@ -127,3 +129,26 @@ def test_page_texts_come_by_the_tool(server: ServerProcess, tmp_path: Path) -> N
         [use] = message["content"]
         assert (use["type"], use["name"], message["stop_reason"]) == ("tool_use", tool["name"], "tool_use")
         check_instance(tool["input_schema"], use["input"])
+
+
+def test_a_table_runs_as_the_page_says(server: ServerProcess, tmp_path: Path) -> None:
+    table = EXAMPLES / "tables" / "tickets.csv"
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert f"| `tables/{table.name}` | {len(rows)} rows: " in PAGE
+    [command] = re.findall(rf"^batchyard (run examples/tables/{table.name} .*)$", PAGE, re.MULTILINE)
+    words = [word.replace("examples/", f"{EXAMPLES}/") for word in shlex.split(command)]
+
+    subprocess.run(
+        [sys.executable, "-m", "batchyard", *words],
+        env=clean_environ(ANTHROPIC_BASE_URL=server.url, PYTHONPATH=":".join(sys.path)),
+        cwd=tmp_path,
+        timeout=120,
+        check=True,
+    )
+
+    with (tmp_path / "departments.csv").open(newline="") as file:
+        answered = list(csv.DictReader(file))
+    assert [{name: row[name] for name in rows[0]} for row in answered] == rows
+    assert {row["result"] for row in answered} == {"succeeded"}
+    assert all(row["answer"] for row in answered)
