@@ -21,6 +21,7 @@ from batchyard.declared import (
     toml_text,
 )
 from batchyard.kinds import HTTP_URL, is_loopback
+from batchyard.price_tables import read_prices
 from batchyard.settings import DECLARED, FILE_NAME, Settings
 from batchyard.upstream_tables import RouteTable, UpstreamTable, read_routes, read_upstreams
 from batchyard.workspace_tables import read_workspaces
@@ -32,7 +33,7 @@ NOT_YET = {
 }
 """(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
 
-TABLES = ("upstreams", "routes", "limits", "workspaces")
+TABLES = ("upstreams", "routes", "limits", "workspaces", "prices")
 """Keys of the file that are tables, with no option and no variable."""
 
 _KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
@@ -91,6 +92,7 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         routes=routes,
         limits=limits,
         workspaces=workspaces,
+        prices=read_prices(file, tables.get("prices")),
     )
 
 

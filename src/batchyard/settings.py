@@ -31,6 +31,7 @@ from batchyard.kinds import (
     one_of,
     whole,
 )
+from batchyard.price_tables import PriceTable
 from batchyard.upstream_tables import RouteTable, UpstreamTable
 from batchyard.workspace_tables import WorkspaceTable
 
@@ -90,6 +91,7 @@ class Settings:
     routes: tuple[RouteTable, ...] = ()
     limits: WorkspaceTable = WorkspaceTable()
     workspaces: Mapping[str, WorkspaceTable] = field(default_factory=dict)
+    prices: tuple[PriceTable, ...] = ()
 
     @property
     def is_local(self) -> bool:

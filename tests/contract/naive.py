@@ -15,7 +15,7 @@ from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
-from batchyard.ports import Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
+from batchyard.ports import Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn, Views
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -58,6 +58,10 @@ class NaiveStore:
         self.beats: dict[str, datetime] = {}
         self.given: list[datetime] = []
         self.settled = 0
+
+    @property
+    def views(self) -> Views:
+        raise NotImplementedError("this model is asked by the verbs of the engine and of the API alone")
 
     async def close(self) -> None:
         pass

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from batchyard.domain.outcome import Answered, Refused
+from batchyard.domain.usage import Usage
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from tests.contract.test_simulator import answer, attempt, params, words
 
@@ -354,7 +355,8 @@ class Cache:
         writes = usage["cache_creation"]
         written = writes["ephemeral_5m_input_tokens"], writes["ephemeral_1h_input_tokens"]
         assert usage["cache_creation_input_tokens"] == sum(written)
-        assert usage["input_tokens"] + sum(written) + usage["cache_read_input_tokens"] == outcome.input_tokens
+        cached = usage["cache_read_input_tokens"], sum(written), written[1]
+        assert outcome.usage == Usage(usage["input_tokens"], usage["output_tokens"], *cached)
         return (usage["cache_read_input_tokens"], *written)
 
 

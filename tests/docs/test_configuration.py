@@ -6,6 +6,7 @@ import pytest
 
 from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, NOT_YET, read
 from batchyard.declared import Declared
+from batchyard.price_tables import DECLARED_PRICE
 from batchyard.settings import DECLARED
 from batchyard.upstream_tables import DECLARED_UPSTREAM
 from batchyard.workspace_tables import DECLARED_WORKSPACE
@@ -24,8 +25,15 @@ def test_every_setting_has_its_row(declared: Declared) -> None:
     assert row(declared) in PAGE.splitlines()
 
 
-@pytest.mark.parametrize("declared", DECLARED_UPSTREAM.values(), ids=lambda declared: declared.name)
-def test_every_key_of_an_upstream_has_its_row(declared: Declared) -> None:
+TABLES = {
+    f"{table}.{name}": row
+    for table, keys in (("upstreams", DECLARED_UPSTREAM), ("prices", DECLARED_PRICE))
+    for name, row in keys.items()
+}
+
+
+@pytest.mark.parametrize("declared", TABLES.values(), ids=TABLES)
+def test_every_key_of_a_table_has_its_row(declared: Declared) -> None:
     told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
 
     assert told in PAGE.splitlines()

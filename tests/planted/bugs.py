@@ -11,6 +11,7 @@ from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.postgres_bugs import POSTGRES
 from tests.planted.safety_bugs import SAFE
+from tests.planted.seen_bugs import SEEN
 from tests.planted.server_bugs import SERVERS
 from tests.planted.simulator_bugs import SIMULATOR
 from tests.planted.sqlite_bugs import SQLITE
@@ -304,4 +305,5 @@ BUGS = [
     *WIRE,
     *SIMULATOR,
     *SERVERS,
+    *SEEN,
 ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from batchyard.domain.answer import judge, judge_message, retry_after
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Outcome, Refused, Unknown
+from batchyard.domain.usage import Usage
 
 NOW = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
 MESSAGE: dict[str, Any] = {
@@ -44,6 +45,30 @@ def error_of(outcome: Outcome) -> tuple[str, str]:
 
 def test_a_whole_message_is_answered_with_its_bytes_and_tokens() -> None:
     assert judge(200, {}, GOOD, NOW) == Answered(GOOD, 12, 34)
+
+
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"cache_read_input_tokens": 5, "cache_creation_input_tokens": None}, Usage(12, 34, 5)),
+        ({"cache_creation_input_tokens": 7}, Usage(12, 34, 0, 7)),
+        (
+            {"cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_1h_input_tokens": 3}},
+            Usage(12, 34, 0, 7, 3),
+        ),
+        (
+            {"cache_creation_input_tokens": 7, "cache_creation": {"ephemeral_1h_input_tokens": 9}},
+            Usage(12, 34, 0, 7, 7),
+        ),
+        ({"cache_read_input_tokens": "many", "cache_creation": [1]}, Usage(12, 34)),
+        ({"cache_read_input_tokens": -1, "cache_creation_input_tokens": 2**70}, Usage(12, 34)),
+    ],
+)
+def test_cached_tokens_are_counted_and_odd_ones_do_not_cost_the_answer(usage: dict[str, Any], counted: Usage) -> None:
+    judged = judge(200, {}, but(usage={"input_tokens": 12, "output_tokens": 34, **usage}), NOW)
+
+    assert isinstance(judged, Answered)
+    assert judged.usage == counted
 
 
 @pytest.mark.parametrize(
@@ -260,7 +285,11 @@ def test_a_413_is_told_apart_from_other_refusals() -> None:
 def test_all_tokens_of_the_input_are_counted_cached_or_not(usage: dict[str, object], given: int) -> None:
     body = but(usage={"input_tokens": 12, "output_tokens": 34, **usage})
 
-    assert judge(200, {}, body, NOW) == Answered(body, given, 34)
+    outcome = judge(200, {}, body, NOW)
+
+    assert isinstance(outcome, Answered)
+    assert (outcome.message, outcome.input_tokens, outcome.output_tokens) == (body, given, 34)
+    assert outcome.usage.all_input_tokens == given
 
 
 def test_a_redirect_holds_the_lane_and_says_where_it_points_without_its_query() -> None:

@@ -18,7 +18,8 @@ from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
-from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Principal, Space
+from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Prices, Principal, Space
+from batchyard.price_book import PriceBook
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.upstreams import ScriptedUpstream
@@ -167,6 +168,7 @@ class World:
     batches_seen_as: Batches | None = None
     blobs_seen_as: Blobs | None = None
     calls: Calls = field(default_factory=ScriptedUpstream)
+    prices: Prices = field(default_factory=PriceBook)
 
     @property
     def app(self) -> ASGIApp:
@@ -175,6 +177,8 @@ class World:
             upkeep=self.store,
             blobs=self.blobs_seen_as or self.blobs,
             calls=self.calls,
+            views=self.store.views,
+            prices=self.prices,
             keys=self.keys,
             clock=self.clock,
             emit=self.events.append,

@@ -1,10 +1,14 @@
-"""Who may come in, and on which terms: the keys and the web settings that follow from what the operator set."""
+"""Who may come in, and on which terms: keys, prices and web settings that follow from what the operator set."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from batchyard.domain.errors import BatchyardError, DataRefused
+from batchyard.domain.pricing import BATCH_SHARE, Price, Rates
 from batchyard.domain.quota import Allowance, Allowances, Quota
 from batchyard.ports import Keys
+from batchyard.price_book import PriceBook
+from batchyard.price_tables import PriceTable
 from batchyard.settings import Settings
 from batchyard.web.fixtures import FixtureKeys
 from batchyard.web.keys import KeyBook, OpenUntilFirstKey
@@ -38,6 +42,24 @@ def _fixture_keys(settings: Settings, book: KeyBook) -> Keys:
             f"--compat-fixtures takes any key, so it is for this machine alone: not --host {settings.host}"
         )
     return FixtureKeys(book)
+
+
+def prices(settings: Settings) -> PriceBook:
+    """Return the price list: what the file says comes before the public prices."""
+    return PriceBook([(table.models, _price(table)) for table in settings.prices])
+
+
+def _price(table: PriceTable) -> Price:
+    assert table.input is not None, "the settings require it"
+    assert table.output is not None, "the settings require it"
+    standard = Rates.of(table.input, table.output, table.cache_read, table.cache_write, table.cache_write_1h)
+    halved = standard.share(BATCH_SHARE)
+    batch = replace(
+        halved,
+        input=halved.input if table.batch_input is None else table.batch_input,
+        output=halved.output if table.batch_output is None else table.batch_output,
+    )
+    return Price(standard, batch)
 
 
 def web_settings(settings: Settings) -> WebSettings:

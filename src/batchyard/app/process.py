@@ -123,6 +123,8 @@ class App:
             upkeep=self._store,
             blobs=self._blobs,
             calls=self._dispatcher.calls,
+            views=self._store.views,
+            prices=entrance.prices(self._settings),
             keys=keys,
             clock=self._clock,
             emit=self.emit,

@@ -6,7 +6,7 @@ The key goes to the base URL and nowhere else: redirects are not followed, and r
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
@@ -54,7 +54,8 @@ class Fixed:
 
 
 BATCHES = "/v1/messages/batches"
-EXTENSION = "/batchyard/v1/batches"
+BESIDE = "/batchyard/v1"
+EXTENSION = f"{BESIDE}/batches"
 """What Batchyard's servers have beside the wire."""
 
 
@@ -140,6 +141,12 @@ class Api:
         """Pause or resume the batch, on a Batchyard; return the server's JSON on one line."""
         verb = "/pause" if paused else "/resume"
         return replies.compact(await self._call("POST", _path(batch_id, verb), root=EXTENSION))
+
+    async def beside(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Body | None = None
+    ) -> bytes:
+        """Make a call of Batchyard's own, below ``/batchyard/v1``; return what came as it came."""
+        return await self._call(method, path, query=dict(query or {}), body=body, root=BESIDE)
 
     async def delete(self, batch_id: str) -> bytes:
         """Delete an ended batch with its results; return the server's JSON on one line."""

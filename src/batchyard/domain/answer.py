@@ -43,7 +43,8 @@ _WRONG_URL = frozenset({405, 407, 421, 426})
 _SECONDS = re.compile(r"\s*\d{1,12}(\.\d{0,9})?\s*", re.ASCII)
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_MOST_TOKENS = 2**53
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)]
 
 
 class _Block(msgspec.Struct):
@@ -51,18 +52,21 @@ class _Block(msgspec.Struct):
 
 
 class _Usage(msgspec.Struct):
-    """What went into a cache or came from it is no part of ``input_tokens``; whatever else stands there is not ours."""
+    """What went into a cache or came from it is no part of ``input_tokens``; whatever else stands there is not ours.
+
+    Of the cache, servers tell nothing, null, or numbers: an odd value there is no reason to refuse an answer.
+    """
 
     input_tokens: _Tokens
     output_tokens: _Tokens
     cache_creation_input_tokens: Any = None
     cache_read_input_tokens: Any = None
+    cache_creation: Any = None
 
     @property
     def given(self) -> int:
         """All tokens of the input."""
-        cached = (self.cache_creation_input_tokens, self.cache_read_input_tokens)
-        return self.input_tokens + sum(tokens for tokens in cached if type(tokens) is int and tokens > 0)
+        return self.input_tokens + sum(map(_count, (self.cache_creation_input_tokens, self.cache_read_input_tokens)))
 
 
 class _Message(msgspec.Struct):
@@ -126,7 +130,27 @@ def judge_message(body: bytes, server: Server = ANTHROPIC) -> Answered | Unknown
         cached = given - usage.input_tokens
         if server.counts_cached_twice and 0 < cached <= usage.input_tokens:
             line, given = mend_usage(line, usage.input_tokens, cached), usage.input_tokens
-    return Answered(line, given, usage.output_tokens)
+    return _answered(line, usage, given)
+
+
+def _answered(line: bytes, usage: _Usage, given: int) -> Answered:
+    """Return the outcome with the tokens that its usage names; ``given`` are all of the input."""
+    read, written = _count(usage.cache_read_input_tokens), _count(usage.cache_creation_input_tokens)
+    if not read and not written:
+        return Answered(line, given, usage.output_tokens)
+    kinds = usage.cache_creation if isinstance(usage.cache_creation, dict) else {}
+    return Answered(
+        line,
+        given,
+        usage.output_tokens,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        cache_write_1h_tokens=min(written, _count(kinds.get("ephemeral_1h_input_tokens"))),
+    )
+
+
+def _count(value: object) -> int:
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0
 
 
 def _lie(server: Server, status: int, message: str) -> type[Held] | type[Refused] | None:

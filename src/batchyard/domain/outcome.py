@@ -11,6 +11,7 @@ import msgspec
 from batchyard.domain.allowance import Allowance
 from batchyard.domain.request import Lease
 from batchyard.domain.result import RequestError, Result
+from batchyard.domain.usage import NO_USAGE, Usage
 
 
 class Answered(msgspec.Struct, frozen=True, gc=False):
@@ -23,6 +24,16 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     input_tokens: int = 0
     output_tokens: int = 0
     allowance: Allowance | None = None
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+
+    @property
+    def usage(self) -> Usage:
+        """The same tokens, for the accounts: those that met no cache apart."""
+        cached = (self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens)
+        fresh = self.input_tokens - self.cache_read_tokens - self.cache_write_tokens
+        return Usage(max(0, fresh), self.output_tokens, *cached)
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):
@@ -84,11 +95,12 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The request is final with this result."""
+    """The request is final with this result; ``usage`` is what its answer used."""
 
     lease: Lease
     result: Result
     trace: Trace
+    usage: Usage = NO_USAGE
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):

@@ -56,7 +56,7 @@ def settle(lease: Lease, outcome: Outcome, started_at: datetime, now: datetime, 
     name = type(outcome).__name__.lower()
     match outcome:
         case Answered(message):
-            return Finish(lease, Succeeded(message), Trace(name, started_at, now))
+            return Finish(lease, Succeeded(message), Trace(name, started_at, now), outcome.usage)
         case Refused(error) | Hostile(error):
             return Finish(lease, Errored(error), Trace(name, started_at, now, error.type))
         case NotStarted(error, retry_after) | Held(error, retry_after):

@@ -1,14 +1,17 @@
 """The seams: what the core asks of stores, blobs, upstreams, keys and clocks. The docstrings are the contract.
 
 Every implementation of one port passes the same suite in ``tests/contract``. A store implements ``Batches``,
-``Work``, ``Upkeep`` and ``Carriers``. Any verb of a store or of blobs may raise ``StoreUnavailable``.
+``Work``, ``Upkeep`` and ``Carriers``, and has ``Views``. Any verb of a store or of blobs may raise
+``StoreUnavailable``.
 """
 
 from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.picks import Pick, Ready, Short, Turn
+from batchyard.ports.prices import Prices
 from batchyard.ports.stores import Batches, Final, NewBatch, Page, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
+from batchyard.ports.views import Views
 from batchyard.ports.world import Clock, Keys, KeyShelf, Principal, Space
 
 __all__ = [
@@ -30,6 +33,7 @@ __all__ = [
     "NewCarrier",
     "Page",
     "Pick",
+    "Prices",
     "Principal",
     "Ready",
     "Short",
@@ -39,5 +43,6 @@ __all__ = [
     "Turn",
     "Upkeep",
     "Upstream",
+    "Views",
     "Work",
 ]

@@ -12,6 +12,7 @@ from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Result
 from batchyard.ports.carriers import Carriers
 from batchyard.ports.picks import Pick, Ready, Turn
+from batchyard.ports.views import Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +168,11 @@ class Upkeep(Protocol):
 
 
 class Store(Batches, Work, Upkeep, Carriers, Protocol):
-    """All verbs, and an end."""
+    """All verbs, what people look at, and an end."""
+
+    @property
+    def views(self) -> Views:
+        """What this store shows of itself."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""

@@ -15,9 +15,11 @@ from batchyard.domain.ids import batch_id
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
+from batchyard.domain.result import Succeeded
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
 from batchyard.store.memory_carriers import MemoryCarriers
+from batchyard.store.memory_views import MemoryViews
 
 REPEAT_WINDOW = timedelta(minutes=10)
 IDEMPOTENCY_WINDOW = timedelta(hours=24)
@@ -38,6 +40,7 @@ class MemoryStore:
         self._leased: dict[str, dict[tuple[str, int], Row]] = {}  # owner -> what it holds
         self._doomed: deque[Row] = deque()
         self._last_created_at: datetime | None = None
+        self.views = MemoryViews(self._batches)
         self._carriers = MemoryCarriers(self._batches, self._owners, self._leased, self._lease_time)
 
     async def close(self) -> None:
@@ -137,6 +140,7 @@ class MemoryStore:
         stored = self._find(workspace, batch_id)
         stored.batch.check_deletable()
         del self._batches[batch_id]
+        self.views.deleted(batch_id)
         return stored.batch
 
     async def beat(self, owner: str, now: datetime) -> int:
@@ -188,7 +192,10 @@ class MemoryStore:
         if row is None or row.lease.attempt != settlement.lease.attempt:
             return False
         del held[settlement.lease.key]
-        self._running[settlement.lease.batch].settle(row, settlement)
+        stored = self._running[settlement.lease.batch]
+        stored.settle(row, settlement)
+        good = isinstance(row.result, Succeeded)
+        self.views.settled(stored.batch.workspace, settlement, final=row.result is not None, good=good)
         return True
 
     def _lease(self, owner: str, stored: StoredBatch, pick: Pick, now: datetime) -> Sequence[Lease]:

@@ -23,6 +23,7 @@ from batchyard.store import (
 )
 from batchyard.store.postgres_connections import Connections
 from batchyard.store.postgres_url import taken_apart
+from batchyard.store.postgres_views import PostgresViews
 from batchyard.store.sqlite_rows import micros, moment
 
 CONNECTIONS = 8
@@ -40,6 +41,7 @@ class PostgresStore:
         self, connections: Connections, lease_time: timedelta, entropy: Callable[[], int], *, own_time: bool
     ) -> None:
         self._connections = connections
+        self.views = PostgresViews(connections)
         self._lease_micros = lease_time // timedelta(microseconds=1)
         self._entropy = entropy
         self._own_time = own_time

@@ -8,6 +8,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.domain.quota import Load
 from batchyard.ports import Page, Ready
+from batchyard.store import postgres_views
 from batchyard.store.postgres_rows import BATCHES, StoredBatch, batches
 from batchyard.store.sqlite_rows import micros, moment
 
@@ -87,6 +88,7 @@ async def delete(db: "PoolConnectionProxy", workspace: str, batch_id: str) -> Ba
     batch = stored.batch()
     batch.check_deletable()
     await db.execute("delete from creates where batch = $1", stored.num)
+    await postgres_views.forget_batch(db, stored.num)
     await db.execute("delete from batches where num = $1", stored.num)
     return batch
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from batchyard.domain.batch import Batch, Counts, Sealed
+from batchyard.store import postgres_views
 from batchyard.store.postgres_batches import CLOCK
 from batchyard.store.postgres_rows import StoredBatch, batches
 from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
@@ -159,6 +160,7 @@ async def _sweep_batch(db: "PoolConnectionProxy", num: int, limit: int) -> int:
 
 async def archive(db: "PoolConnectionProxy", created_before: datetime, now: datetime) -> Sequence[Batch]:
     """Take the results from old batches; index batches_with_results."""
+    await postgres_views.forget_old_minutes(db)
     nums = await db.fetch(
         "select num from batches where results is not null and created_at < $1 order by num for update skip locked",
         micros(created_before),

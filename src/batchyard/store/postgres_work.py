@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Lease
 from batchyard.ports import Pick, Turn
+from batchyard.store import postgres_views
 from batchyard.store.postgres_lease import Chosen, lease
 from batchyard.store.postgres_rows import LEASED_COLUMNS, a_lease, batches
 from batchyard.store.postgres_settle import judge, settle
@@ -39,6 +40,7 @@ async def turn(
         owner_num = await known(db, owner, now)
     leases = await lease(db, owner_num, chosen.requests, tallies)
     done = await write(db, tallies.values(), results) if held or leases else ()
+    await postgres_views.count(db, owner_num, held)
     ripe = [tally.stored.id for tally in tallies.values() if tally.settled and tally.stored.num in done]
     return Turn(leases, stale, ripe, await chosen.short(db))
 

@@ -9,7 +9,7 @@ import msgspec
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.ports import Page, Ready
-from batchyard.store import sqlite_streams
+from batchyard.store import sqlite_streams, sqlite_views
 from batchyard.store.database import is_damage
 from batchyard.store.sqlite_rows import StoredBatch, batches, micros, moment
 
@@ -68,6 +68,7 @@ def delete(connection: apsw.Connection, workspace: str, batch_id: str) -> Batch:
     batch = stored.batch()
     batch.check_deletable()
     connection.execute("delete from creates where batch = ?", (stored.num,))
+    sqlite_views.forget_batch(connection, stored.num)
     connection.execute("delete from batches where num = ?", (stored.num,))
     return batch
 

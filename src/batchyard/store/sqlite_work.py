@@ -13,6 +13,7 @@ import apsw
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Lease
 from batchyard.ports import Pick, Turn
+from batchyard.store import sqlite_views
 from batchyard.store.sqlite_lease import Chosen, held_of, lease
 from batchyard.store.sqlite_rows import batches, micros
 from batchyard.store.sqlite_settle import judge, settle
@@ -41,6 +42,7 @@ def turn(
         add_streams(connection, tallies)
     settling, stale = judge(connection, owner_num, settlements, tallies)
     settle(connection, settling)
+    sqlite_views.count(connection, settling)
     ripe = [tally.stored.id for tally in tallies.values() if tally.settled and tally.ripe]
     chosen = Chosen(connection, tallies, now)
     chosen.take(picks)

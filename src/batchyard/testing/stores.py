@@ -12,7 +12,7 @@ from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn, Views
 
 T = TypeVar("T")
 
@@ -25,6 +25,10 @@ class StoreAround:
 
     async def _call(self, verb: str, act: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002  (for subclasses)
         return await act()
+
+    @property
+    def views(self) -> Views:
+        return self._inner.views
 
     async def close(self) -> None:
         await self._call("close", self._inner.close)

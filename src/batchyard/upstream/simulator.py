@@ -146,7 +146,15 @@ class Simulator:
         self._cache.store(given.cache)
         if streamed:
             return SimulatedStream(whole, seconds - first, self._one_less)
-        return Answered(self._encoder.encode(whole), given.tokens, ended.output_tokens)
+        cache = given.cache
+        return Answered(
+            self._encoder.encode(whole),
+            given.tokens,
+            ended.output_tokens,
+            cache_read_tokens=cache.read,
+            cache_write_tokens=cache.write_5m + cache.write_1h,
+            cache_write_1h_tokens=cache.write_1h,
+        )
 
     def _given(self, params: Params, attached: dict[int, int]) -> Input:
         tokens = count_members(params.members, attached)

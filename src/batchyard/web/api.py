@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Send
 from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Space, Upkeep
-from batchyard.web import auth, openapi
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Prices, Space, Upkeep, Views
+from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
@@ -36,6 +36,7 @@ from batchyard.web.results import Results
 from batchyard.web.room import Means
 from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
+from batchyard.web.usage import Usages
 
 T = TypeVar("T")
 
@@ -46,6 +47,8 @@ def build_api(
     upkeep: Upkeep,
     blobs: Blobs,
     calls: Calls,
+    views: Views,
+    prices: Prices,
     keys: Keys,
     clock: Clock,
     emit: Emit,
@@ -71,7 +74,7 @@ def build_api(
         Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
-    table = routes(handlers)
+    table = [*routes(handlers), *beside.routes(Usages(views, prices, clock))]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)

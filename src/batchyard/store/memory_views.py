@@ -1,0 +1,90 @@
+"""What the reference store shows of itself: sums kept while requests become final."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+
+from batchyard.domain.outcome import Finish, Settlement
+from batchyard.domain.result import Succeeded
+from batchyard.domain.usage import NO_USAGE, Minute, Usage, Used
+from batchyard.store.memory_batch import StoredBatch
+
+_Key = tuple[date, str, str, str]
+"""Day, workspace, model, batch."""
+
+
+class MemoryViews:
+    """The ``Views`` of a memory store, over its batches."""
+
+    def __init__(self, batches: Mapping[str, StoredBatch]) -> None:
+        self._batches = batches
+        self._requests: Counter[_Key] = Counter()
+        self._usage: dict[_Key, Usage] = {}
+        self._minutes: dict[tuple[str, int], Minute] = {}
+
+    def settled(self, workspace: str, settlement: Settlement, *, final: bool, good: bool) -> None:
+        """Count a settlement that took effect."""
+        if not final:
+            return
+        ended_at = settlement.trace.ended_at
+        usage = settlement.usage if isinstance(settlement, Finish) else NO_USAGE
+        minute = int(ended_at.timestamp()) // 60
+        then = self._minutes.get((workspace, minute), Minute(minute, 0, 0, 0, 0))
+        self._minutes[workspace, minute] = _plus(then, Minute(minute, 1, 0 if good else 1, *_tokens(usage)))
+        if isinstance(settlement, Finish) and isinstance(settlement.result, Succeeded):
+            lease = settlement.lease
+            self._add((ended_at.date(), workspace, lease.model, lease.batch), 1, usage)
+
+    def deleted(self, batch: str) -> None:
+        """Keep what the batch used under no batch."""
+        for key in [key for key in self._usage if key[3] == batch]:
+            self._add((*key[:3], ""), self._requests.pop(key), self._usage.pop(key))
+
+    def _add(self, key: _Key, requests: int, usage: Usage) -> None:
+        self._requests[key] += requests
+        self._usage[key] = self._usage.get(key, NO_USAGE) + usage
+
+    async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
+        sums: dict[_Key, Used] = {}
+        for used in self._all():
+            if first <= used.day <= last and workspace in (None, used.workspace):
+                key = (used.day, used.workspace, used.model, used.batch if by_batch else "")
+                sums[key] = _sum(sums.get(key), replace(used, batch=key[3]))
+        return [sums[key] for key in sorted(sums)]
+
+    async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
+        return [used for used in self._all() if used.workspace == workspace and used.batch and used.batch in batches]
+
+    async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
+        sums: dict[int, Minute] = {}
+        for (owner, at), minute in self._minutes.items():
+            if at >= first and workspace in (None, owner):
+                sums[at] = _plus(sums.get(at, Minute(at, 0, 0, 0, 0)), minute)
+        return [sums[at] for at in sorted(sums)]
+
+    def _all(self) -> list[Used]:
+        return [
+            Used(day, workspace, model, batch, self._requests[day, workspace, model, batch], usage)
+            for (day, workspace, model, batch), usage in sorted(self._usage.items(), key=lambda one: one[0])
+        ]
+
+
+def _sum(one: Used | None, other: Used) -> Used:
+    if one is None:
+        return other
+    return replace(one, requests=one.requests + other.requests, usage=one.usage + other.usage)
+
+
+def _tokens(usage: Usage) -> tuple[int, int]:
+    return usage.all_input_tokens, usage.output_tokens
+
+
+def _plus(one: Minute, other: Minute) -> Minute:
+    return Minute(
+        one.minute,
+        one.finished + other.finished,
+        one.failed + other.failed,
+        one.input_tokens + other.input_tokens,
+        one.output_tokens + other.output_tokens,
+    )

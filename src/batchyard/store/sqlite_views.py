@@ -1,0 +1,116 @@
+"""What people look at in the SQLite store, and the sums behind it, which a turn brings up to date."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import apsw
+import msgspec
+
+from batchyard.domain.usage import Minute, Usage, Used
+from batchyard.store.reader import Readers
+from batchyard.store.sqlite_rows import encode
+from batchyard.store.sqlite_settle import Held
+from batchyard.store.view_sums import EPOCH, MINUTES_KEPT, sums
+
+_ADD_USAGE = (
+    " on conflict (day, workspace, model, batch) do update set requests = requests + excluded.requests,"
+    " input = input + excluded.input, output = output + excluded.output,"
+    " cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,"
+    " cache_write_1h = cache_write_1h + excluded.cache_write_1h"
+)
+_decode_used = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, int, int, int]]).decode
+_decode_minutes = msgspec.json.Decoder(list[tuple[int, int, int, int, int]]).decode
+
+
+class SqliteViews:
+    """The ``Views`` of a SQLite store."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
+        return await self._readers.run(lambda c: _usage(c, workspace, first, last, by_batch=by_batch))
+
+    async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
+        return await self._readers.run(lambda connection: _batch_usage(connection, workspace, batches))
+
+    async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
+        return await self._readers.run(lambda connection: _minutes(connection, workspace, first))
+
+
+def count(connection: apsw.Connection, held: Iterable[Held]) -> None:
+    """Add a turn's settlements to the sums: a row for each batch and model, one for each workspace, not by request."""
+    usage, minutes = sums((settlement, tally.stored) for _, settlement, tally in held)
+    if usage:
+        values = ", ".join(f"value ->> {column}" for column in range(10))
+        sql = f"insert into usage select {values} from json_each(?) where true{_ADD_USAGE}"  # noqa: S608
+        connection.execute(sql, (encode(usage),))
+    if not minutes:
+        return
+    connection.execute(
+        "insert into minutes select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
+        " from json_each(?) where true on conflict (minute, workspace) do update set"
+        " finished = finished + excluded.finished, failed = failed + excluded.failed,"
+        " input = input + excluded.input, output = output + excluded.output",
+        (encode(minutes),),
+    )
+    connection.execute("delete from minutes where minute < ?", (minutes[-1][0] - MINUTES_KEPT,))
+
+
+def forget_batch(connection: apsw.Connection, num: int) -> None:
+    """Keep what a deleted batch used under no batch; index usage_of_batch."""
+    connection.execute(
+        "insert into usage select day, workspace, model, 0, requests, input, output, cache_read, cache_write,"  # noqa: S608
+        f" cache_write_1h from usage indexed by usage_of_batch where batch = ? and batch > 0{_ADD_USAGE}",
+        (num,),
+    )
+    connection.execute("delete from usage where batch = ? and batch > 0", (num,))
+
+
+def _usage(
+    connection: apsw.Connection, workspace: str | None, first: date, last: date, *, by_batch: bool
+) -> Sequence[Used]:
+    where, bindings = "day between ? and ?", [_day(first), _day(last)]
+    name = "coalesce((select id from batches where num = usage.batch), '')" if by_batch else "''"
+    group = "day, workspace, model" + (", batch" if by_batch else "")
+    return _used(connection, where, bindings, workspace, name=name, group=group)
+
+
+def _batch_usage(connection: apsw.Connection, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
+    where = "batch in (select num from batches where id in (select value from json_each(?)))"
+    name = "(select id from batches where num = usage.batch)"
+    return _used(connection, where, [encode(batches)], workspace, name=name, group="day, workspace, model, batch")
+
+
+def _used(
+    connection: apsw.Connection, where: str, bindings: list[Any], workspace: str | None, *, name: str, group: str
+) -> Sequence[Used]:
+    if workspace is not None:
+        where, bindings = where + " and workspace = ?", [*bindings, workspace]
+    sql = (  # texts of ours alone: what a caller names is bound
+        "select json_group_array(json_array(day, workspace, model, id, n, i, o, r, w, h)) from"  # noqa: S608
+        f" (select day, workspace, model, {name} as id, sum(requests) as n, sum(input) as i, sum(output) as o,"
+        " sum(cache_read) as r, sum(cache_write) as w, sum(cache_write_1h) as h"
+        f" from usage where {where} group by {group} order by day, workspace, model, id)"
+    )
+    return [
+        Used(EPOCH + timedelta(days=day), owner, model, batch, requests, Usage(*tokens))
+        for day, owner, model, batch, requests, *tokens in _decode_used(connection.execute(sql, bindings).get)
+    ]
+
+
+def _minutes(connection: apsw.Connection, workspace: str | None, first: int) -> Sequence[Minute]:
+    where, bindings = "minute >= ?", list[Any]((first,))
+    if workspace is not None:
+        where, bindings = where + " and workspace = ?", [*bindings, workspace]
+    sql = (
+        "select json_group_array(json_array(minute, a, b, c, d)) from (select minute, sum(finished) as a,"  # noqa: S608
+        f" sum(failed) as b, sum(input) as c, sum(output) as d from minutes where {where}"
+        " group by minute order by minute)"
+    )
+    return [Minute(*row) for row in _decode_minutes(connection.execute(sql, bindings).get)]
+
+
+def _day(day: date) -> int:
+    return (day - EPOCH).days

@@ -1,0 +1,13 @@
+"""What people look at beside the wire, below ``/batchyard/v1``: which path leads where, and which scope it takes."""
+
+from batchyard.domain.access import Scope
+from batchyard.web.routes import Route
+from batchyard.web.usage import Usages
+
+
+def routes(usages: Usages) -> list[Route]:
+    """Return the routes of these paths. What all workspaces used is the operator's to see."""
+    return [
+        Route("GET", "/batchyard/v1/usage", Scope.READ, usages.usage),
+        Route("GET", "/batchyard/v1/usage/all", Scope.ADMIN, usages.usage, {"everybody": True}),
+    ]

@@ -1,0 +1,65 @@
+"""What is beside the wire, with a real server and the commands that show it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.processes import ServerProcess
+
+MODEL = "claude-haiku-4-5-20251001"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    folder = tmp_path_factory.mktemp("beside")
+    with ServerProcess(folder / "data", environ={"BATCHYARD_SIMULATOR_LATENCY": "1ms"}) as started:
+        yield started
+
+
+def batchyard(server: ServerProcess, *words: str) -> tuple[int, list[str], str]:
+    """Run a command against the server; return its status, its lines of data and what it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "batchyard", *words, "--base-url", server.url],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=server.data.parent,
+    )
+    return done.returncode, done.stdout.splitlines(), done.stderr
+
+
+def an_ended_batch(server: ServerProcess, requests: int) -> Any:
+    batch = server.create(requests)
+    status, _, told = batchyard(server, "watch", batch["id"])
+    assert status == 0, told
+    return batch
+
+
+def test_usage_is_what_the_answers_say_and_outlives_a_restart_and_a_delete(server: ServerProcess) -> None:
+    batch = an_ended_batch(server, 5)
+    used = [line["result"]["message"]["usage"] for line in server.results(batch["id"])]
+
+    status, [line], told = batchyard(server, "usage", "--json")
+
+    row = json.loads(line)
+    assert status == 0, told
+    assert (row["model"], row["workspace"], row["requests"]) == (MODEL, "default", 5)
+    assert row["input_tokens"] == sum(one["input_tokens"] for one in used)
+    assert row["output_tokens"] == sum(one["output_tokens"] for one in used)
+    assert row["standard_cost"] == pytest.approx((row["input_tokens"] + 5 * row["output_tokens"]) / 1e6, abs=1e-6)
+    assert row["batch_cost"] == pytest.approx(row["standard_cost"] / 2, abs=1e-6)
+
+    server.kill()
+    server.start()
+    server.call("DELETE", f"/v1/messages/batches/{batch['id']}")
+
+    assert [json.loads(line) for line in batchyard(server, "usage", "--json")[1]] == [row]
+    head, csv_row = batchyard(server, "usage", "--by-batch", "--csv")[1]
+    assert head.startswith("day,workspace,model,batch,requests,input_tokens")
+    assert csv_row.split(",")[2:5] == [MODEL, "", "5"]
+    assert "5 answers" in batchyard(server, "usage")[2]
