@@ -111,6 +111,7 @@ class NaiveStore:
             version=new.version,
             betas=new.betas,
             body=new.body,
+            labels=new.labels,
         )
         self.batches.append(batch)
         self.origins[batch.id] = origin

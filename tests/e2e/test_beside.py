@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,3 +64,23 @@ def test_usage_is_what_the_answers_say_and_outlives_a_restart_and_a_delete(serve
     assert head.startswith("day,workspace,model,batch,requests,input_tokens")
     assert csv_row.split(",")[2:5] == [MODEL, "", "5"]
     assert "5 answers" in batchyard(server, "usage")[2]
+
+
+def test_a_batch_is_named_labelled_and_found_from_a_shell(server: ServerProcess, tmp_path: Path) -> None:
+    params = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    file = tmp_path / "in.jsonl"
+    file.write_text(json.dumps({"custom_id": "a", "params": params}) + "\n")
+    words = ("create", str(file), "--name", "Nächtlich, 1", "--label", "team=search, ads", "--label", "run=42")
+    status, [batch], told = batchyard(server, *words)
+    assert status == 0, told
+
+    _, [line], _ = batchyard(server, "search", "nächtlich", "--label", "team", "--json")
+    found = json.loads(line)
+    assert (found["batch"]["id"], found["name"]) == (batch, "Nächtlich, 1")
+    assert found["labels"] == {"run": "42", "team": "search, ads"}
+
+    _, [line], _ = batchyard(server, "label", batch, "owner=me", "--remove", "run", "--name", "", "--json")
+    assert json.loads(line) == {"id": batch, "name": "", "labels": {"owner": "me", "team": "search, ads"}}
+    assert batchyard(server, "search", "--label", "run", "--json")[1] == []
+    status, _, told = batchyard(server, "label", batch, "nonsense")
+    assert (status, told.strip()) == (2, "batchyard: nonsense: write a label as KEY=VALUE")

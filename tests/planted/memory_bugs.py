@@ -16,6 +16,7 @@ SEAL = "tests/contract/test_store_seal.py"
 UPKEEP = "tests/contract/test_store_upkeep.py"
 
 VERBS = "store/memory.py"
+LISTS = "store/memory_views.py"
 ROWS = "store/memory_batch.py"
 
 MEMORY = [
@@ -93,27 +94,27 @@ MEMORY = [
         "if stored is None:",
         f"{READS} {CANCEL}",
     ),
-    Bug("a page is not scoped to its workspace", VERBS, " if stored.batch.workspace == workspace]", "]", READS),
-    Bug("after is inclusive", VERBS, "bisect_left(ids, after)", "bisect_right(ids, after)", READS),
-    Bug("before is inclusive", VERBS, "bisect_right(ids, before)", "bisect_left(ids, before)", READS),
+    Bug("a page is not scoped to its workspace", LISTS, " if stored.batch.workspace == workspace]", "]", READS),
+    Bug("after is inclusive", LISTS, "bisect_left(ids, after)", "bisect_right(ids, after)", READS),
+    Bug("before is inclusive", LISTS, "bisect_right(ids, before)", "bisect_left(ids, before)", READS),
     Bug(
         "before starts from the newest",
-        VERBS,
+        LISTS,
         "inside[:limit] if after is None and before is not None else inside[-limit:]",
         "inside[-limit:]",
         READS,
     ),
     Bug(
         "both cursors walk from before",
-        VERBS,
+        LISTS,
         "if after is None and before is not None",
         "if before is not None",
         READS,
     ),
     Bug(
-        "a full page always has more", VERBS, "has_more=len(shown) < len(inside)", "has_more=len(shown) == limit", READS
+        "a full page always has more", LISTS, "has_more=len(shown) < len(inside)", "has_more=len(shown) == limit", READS
     ),
-    Bug("a page is oldest first", VERBS, "for id_ in reversed(shown)]", "for id_ in shown]", READS),
+    Bug("a page is oldest first", LISTS, "Page(shown[::-1],", "Page(shown,", READS),
     Bug("a running batch is deleted", VERBS, "        stored.batch.check_deletable()\n", "", CANCEL),
     Bug(
         "a cancel is not kept",

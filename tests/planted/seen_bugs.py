@@ -6,9 +6,9 @@ SEEN = [
     Bug(
         "usage: a stale settlement is counted again",
         "store/sqlite_work.py",
-        "    sqlite_views.count(connection, held)\n",
+        "    sqlite_views.count(connection, settling)\n",
         "    again = [(-1, one, tallies[one.lease.batch]) for one in stale if one.lease.batch in tallies]\n"
-        "    sqlite_views.count(connection, [*held, *again])\n",
+        "    sqlite_views.count(connection, [*settling, *again])\n",
         "tests/contract/test_store_views.py",
     ),
     Bug(
@@ -52,5 +52,40 @@ SEEN = [
         """return f"'{value}" if""",
         """return f"{value}" if""",
         "tests/wire/test_usage.py",
+    ),
+    Bug(
+        "labels: a search looks into other workspaces",
+        "store/sqlite_labels.py",
+        """where, bindings = "workspace = ?", list[Any]((workspace,))""",
+        """where, bindings = "workspace >= ?", list[Any](("",))""",
+        "tests/contract/test_store_labels.py",
+    ),
+    Bug(
+        "labels: a wrong one is kept",
+        "domain/labels.py",
+        "        edited.check()\n",
+        "",
+        "tests/contract/test_store_labels.py",
+    ),
+    Bug(
+        "labels: a percent sign finds everything",
+        "domain/labels.py",
+        "any(lower(self.text) in lower(word) for word in words)",
+        'any(lower(self.text).strip("%") in lower(word) for word in words)',
+        "tests/contract/test_store_labels.py",
+    ),
+    Bug(
+        "forecast: a small batch waits for the whole of a large one",
+        "domain/forecast.py",
+        "sum(min(requests, turn) for requests in workspaces.values())",
+        "sum(workspaces.values())",
+        "tests/unit/test_forecast.py",
+    ),
+    Bug(
+        "forecast: a paused batch gets a time all the same",
+        "domain/forecast.py",
+        "    if waits or not speed:\n",
+        "    if not speed:\n",
+        "tests/unit/test_forecast.py tests/wire/test_details.py",
     ),
 ]

@@ -46,7 +46,7 @@ def test_a_foreign_id_and_a_forgotten_stop_sequence_are_mended_and_nothing_else(
 
 
 def test_anthropics_answers_are_not_touched() -> None:
-    assert judge_message(STOPPED, SERVERS["anthropic"]) == Answered(STOPPED, 25, 5)
+    assert judge_message(STOPPED, SERVERS["anthropic"]) == Answered(STOPPED, 25, 5, cache_read_tokens=24)
 
 
 @pytest.mark.parametrize("server", OTHERS)

@@ -175,6 +175,7 @@ class World:
         return build_api(
             batches=self.batches_seen_as or self.store,
             upkeep=self.store,
+            work=self.store,
             blobs=self.blobs_seen_as or self.blobs,
             calls=self.calls,
             views=self.store.views,

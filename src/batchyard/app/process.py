@@ -121,6 +121,7 @@ class App:
         return build_api(
             batches=self._store,
             upkeep=self._store,
+            work=self._store,
             blobs=self._blobs,
             calls=self._dispatcher.calls,
             views=self._store.views,

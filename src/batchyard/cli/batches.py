@@ -14,9 +14,12 @@ from batchyard.cli.options import (
     AsJson,
     BaseUrl,
     BatchId,
+    BatchLabels,
+    BatchName,
     Force,
     Input,
     Output,
+    label_headers,
     path_or_stdout,
     server,
 )
@@ -30,7 +33,14 @@ _T = TypeVar("_T")
 
 
 @taking(server=Server, made=Made)
-def create(input: Input, server: Server, made: Made, json: AsJson = False) -> int:  # noqa: A002 - the word users know
+def create(
+    input: Input,  # noqa: A002 - the word users know
+    server: Server,
+    made: Made,
+    name: BatchName = None,
+    labels: BatchLabels = None,
+    json: AsJson = False,
+) -> int:
     """Create one batch from INPUT and print its id.
 
     \b
@@ -46,13 +56,14 @@ def create(input: Input, server: Server, made: Made, json: AsJson = False) -> in
     from batchyard.client.source import PartBody
 
     url, key = server.address
+    headers = label_headers(name, labels)
     with taken(input, making=made.making(input), limits=Limits(), form=made.format) as intake:
         parts = intake.plan.parts
         if len(parts) > 1:
             raise WrongUse(f"{input} is too large for one batch: `batchyard run` splits it over {len(parts)}")
         body = PartBody(intake.lines, parts[0])
         once = f"batchyard-create-{uuid.uuid4().hex}"
-        batch = call(url, key, lambda api: create_once(api, body, once))
+        batch = call(url, key, lambda api: create_once(api, body, once, headers))
     put(batch.raw if json else batch.id.encode())
     say(f"created, with {intake.plan.requests:,} requests")
     return 0

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, estimate, folder, keys, many, retry, run, serve, upstreams, usage
+from batchyard.cli import batches, estimate, folder, keys, labels, many, retry, run, serve, upstreams, usage
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -59,6 +59,8 @@ program.command("retry")(retry.retry)
 program.command("check")(folder.check)
 program.command("backup")(folder.backup)
 program.command("usage")(usage.usage)
+program.command("label")(labels.label)
+program.command("search")(labels.search)
 key_commands.command("create")(keys.create)
 key_commands.command("list")(keys.list_)
 key_commands.command("revoke")(keys.revoke)

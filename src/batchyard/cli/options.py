@@ -1,8 +1,10 @@
 """Options that several commands share, and the server they speak to: the one that was named, or this machine's."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -49,6 +51,27 @@ Output = Annotated[
     typer.Option("-o", "--output", metavar="OUTPUT", help="File for the results; standard output without it."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite OUTPUT if it exists.")]
+
+
+BatchName = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="Name of the batch, for people.")]
+BatchLabels = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY=VALUE", help="A label of the batch; may be given again.")
+]
+
+
+def label_pair(text: str) -> tuple[str, str]:
+    """Return the key and value of a label as it is written on the command line."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{text}: write a label as KEY=VALUE")
+    return key, value
+
+
+def label_headers(name: str | None, labels: Sequence[str] | None) -> dict[str, str]:
+    """Return the headers that name and label a batch at its create; servers that do not know them leave them be."""
+    pairs = [label_pair(text) for text in labels or ()]
+    told = {"batchyard-labels": ", ".join(f"{quote(key)}={quote(value)}" for key, value in pairs)} if pairs else {}
+    return told | ({"batchyard-name": quote(name)} if name else {})
 
 
 def server(base_url: str, api_key: str | None) -> tuple[str, str]:

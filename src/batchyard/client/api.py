@@ -109,12 +109,14 @@ class Api:
         body = Fixed(params)
         return replies.input_tokens(await self._call("POST", "", body=body, root="/v1/messages/count_tokens"))
 
-    async def create(self, body: Body, *, idempotency_key: str, again: bool = True) -> MessageBatch:
+    async def create(
+        self, body: Body, *, idempotency_key: str, again: bool = True, headers: Mapping[str, str] | None = None
+    ) -> MessageBatch:
         """Create a batch. A server that knows idempotency keys makes one batch of any number of tries.
 
         With ``again`` false, a try that may have made a batch is the last.
         """
-        headers = {"idempotency-key": idempotency_key}
+        headers = {**(headers or {}), "idempotency-key": idempotency_key}
         return replies.batch(await self._call("POST", "", headers=headers, body=body, again=again))
 
     async def rerun(self, batch_id: str, fates: Iterable[str], *, idempotency_key: str) -> MessageBatch:

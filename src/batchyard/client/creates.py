@@ -11,7 +11,7 @@ What was announced by a run that was killed is taken up the same way.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
@@ -119,11 +119,13 @@ class Creator:
             after = page.batches[-1].id
 
 
-async def create_once(api: Api, body: PartBody, idempotency_key: str) -> MessageBatch:
+async def create_once(
+    api: Api, body: PartBody, idempotency_key: str, headers: Mapping[str, str] | None = None
+) -> MessageBatch:
     """Create a batch that no job remembers, trying again only where that makes no second one."""
     knows_keys = await api.key_seconds() > 0
     try:
-        return await api.create(body, idempotency_key=idempotency_key, again=knows_keys)
+        return await api.create(body, idempotency_key=idempotency_key, again=knows_keys, headers=headers)
     except ServerError as problem:
         if problem.had_no_effect:
             raise

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from batchyard.domain.errors import InvalidRequest
+from batchyard.domain.labels import NO_LABELS, Labels
 
 
 class Status(StrEnum):
@@ -81,6 +82,7 @@ class Batch:
     archived_at: datetime | None = None
     sealed: Sealed | None = None
     paused: bool = False
+    labels: Labels = NO_LABELS
 
     @property
     def has_results(self) -> bool:

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Protocol
 
 from batchyard.domain.batch import Batch, Counts, Sealed
+from batchyard.domain.labels import NO_LABELS, Labels
 from batchyard.domain.outcome import Settlement, Trace
 from batchyard.domain.quota import NO_QUOTA, Load, Quota
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Result
 from batchyard.ports.carriers import Carriers
+from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Turn
 from batchyard.ports.views import Views
 
@@ -29,14 +31,7 @@ class NewBatch:
     betas: tuple[str, ...]
     body: str
     quota: Quota = NO_QUOTA
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Batches newest first; ``has_more`` in the direction of travel."""
-
-    batches: Sequence[Batch]
-    has_more: bool
+    labels: Labels = NO_LABELS
 
 
 class Batches(Protocol):

@@ -4,7 +4,6 @@ No verb awaits, so each is one transaction. Tests and simulations run on it; the
 """
 
 import secrets
-from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from batchyard.domain.batch import Batch, Counts, Sealed, Status
 from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.ids import batch_id
+from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
@@ -65,6 +65,7 @@ class MemoryStore:
             version=new.version,
             betas=new.betas,
             body=new.body,
+            labels=new.labels,
         )
         self._batches[batch.id] = self._running[batch.id] = StoredBatch(batch, drafts, origin)
         return batch
@@ -119,12 +120,7 @@ class MemoryStore:
         return stored
 
     async def page(self, workspace: str, *, after: str | None, before: str | None, limit: int) -> Page:
-        ids = [stored.batch.id for stored in self._batches.values() if stored.batch.workspace == workspace]
-        newer_than = 0 if before is None else bisect_right(ids, before)
-        older_than = len(ids) if after is None else bisect_left(ids, after)
-        inside = ids[newer_than:older_than]
-        shown = inside[:limit] if after is None and before is not None else inside[-limit:]
-        return Page([self._batches[id_].batch for id_ in reversed(shown)], has_more=len(shown) < len(inside))
+        return await self.views.search(workspace, Wanted(), after=after, before=before, limit=limit)
 
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
         stored = self._find(workspace, batch_id)

@@ -1,13 +1,18 @@
 """What the reference store shows of itself: sums kept while requests become final."""
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
+from batchyard.domain.batch import Batch
+from batchyard.domain.errors import NotFound
+from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Finish, Settlement
 from batchyard.domain.result import Succeeded
 from batchyard.domain.usage import NO_USAGE, Minute, Usage, Used
+from batchyard.ports import Page
 from batchyard.store.memory_batch import StoredBatch
 
 _Key = tuple[date, str, str, str]
@@ -22,6 +27,25 @@ class MemoryViews:
         self._requests: Counter[_Key] = Counter()
         self._usage: dict[_Key, Usage] = {}
         self._minutes: dict[tuple[str, int], Minute] = {}
+
+    async def search(
+        self, workspace: str, wanted: Wanted, *, after: str | None, before: str | None, limit: int
+    ) -> Page:
+        batches = [stored.batch for stored in self._batches.values() if stored.batch.workspace == workspace]
+        mine = [batch for batch in batches if wanted.fits(batch.id, batch.status, batch.labels)]
+        ids = [batch.id for batch in mine]
+        newer_than = 0 if before is None else bisect_right(ids, before)
+        older_than = len(ids) if after is None else bisect_left(ids, after)
+        inside = mine[newer_than:older_than]
+        shown = inside[:limit] if after is None and before is not None else inside[-limit:]
+        return Page(shown[::-1], has_more=len(shown) < len(inside))
+
+    async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
+        stored = self._batches.get(batch_id)
+        if stored is None or stored.batch.workspace != workspace:
+            raise NotFound(f"Message Batch {batch_id} not found.")
+        stored.batch = replace(stored.batch, labels=stored.batch.labels.edited(name, changes))
+        return stored.batch
 
     def settled(self, workspace: str, settlement: Settlement, *, final: bool, good: bool) -> None:
         """Count a settlement that took effect."""

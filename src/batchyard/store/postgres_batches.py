@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
@@ -47,8 +47,14 @@ async def load(db: "PoolConnectionProxy", workspace: str) -> Load:
 
 async def page(db: "PoolConnectionProxy", workspace: str, after: str | None, before: str | None, limit: int) -> Page:
     """Return one page; a range of the index batches_of_workspace, walked from where the page adjoins."""
+    return await chosen(db, "b.workspace = $1", [workspace], after=after, before=before, limit=limit)
+
+
+async def chosen(
+    db: "PoolConnectionProxy", where: str, values: list[Any], *, after: str | None, before: str | None, limit: int
+) -> Page:
+    """Return one page of the batches that fit ``where``, SQL of ours."""
     ascending = after is None and before is not None
-    where, values = "b.workspace = $1", [workspace]
     for cursor, than in ((before, ">"), (after, "<")):
         if cursor is not None:
             values.append(cursor)

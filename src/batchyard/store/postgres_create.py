@@ -151,7 +151,7 @@ async def _insert_batch(
     moved = created_at - micros(new.created_at)
     await db.execute(
         "insert into batches (num, id, workspace, created_at, expires_at, version, betas, models, body, total,"
-        " bytes) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        " bytes, name, labels) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb)",
         num,
         name,
         new.workspace,
@@ -163,6 +163,8 @@ async def _insert_batch(
         new.body,
         len(drafts),
         drafts.bytes,
+        new.labels.name,
+        msgspec.json.encode(dict(new.labels.pairs)).decode(),
     )
     await db.execute("insert into tallies (batch, open) values ($1, $2)", num, len(drafts))
 

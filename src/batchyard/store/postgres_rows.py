@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from batchyard.domain.batch import Batch, Closing, Counts, Sealed, Status
+from batchyard.domain.labels import Labels
 from batchyard.domain.outcome import Trace
 from batchyard.domain.request import Lease, ParamsAt
 from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, moment
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
 _decode_names = msgspec.json.Decoder(tuple[str, ...]).decode
+_decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class StoredBatch:
     ledger: str | None
     size: int | None
     sha256: str | None
+    name: str
+    labels: str
 
     @property
     def first(self) -> int:
@@ -100,6 +104,7 @@ class StoredBatch:
             archived_at=None if self.archived_at is None else moment(self.archived_at),
             sealed=self._sealed(),
             paused=self.paused,
+            labels=Labels(self.name, tuple(sorted(_decode_labels(self.labels).items()))),
         )
 
     def _sealed(self) -> Sealed | None:

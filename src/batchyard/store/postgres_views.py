@@ -1,10 +1,14 @@
 """What people look at in the PostgreSQL store, and the sums behind it, which a turn brings up to date."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
+from batchyard.domain.batch import Batch
+from batchyard.domain.labels import Wanted
 from batchyard.domain.usage import Minute, Usage, Used
+from batchyard.ports import Page
+from batchyard.store import postgres_labels
 from batchyard.store.postgres_connections import Connections
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_settle import Held
@@ -43,6 +47,16 @@ class PostgresViews:
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+
+    async def search(
+        self, workspace: str, wanted: Wanted, *, after: str | None, before: str | None, limit: int
+    ) -> Page:
+        return await self._connections.read(
+            lambda db: postgres_labels.search(db, workspace, wanted, after=after, before=before, limit=limit)
+        )
+
+    async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
+        return await self._connections.write(lambda db: postgres_labels.label(db, workspace, batch_id, name, changes))
 
     async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
         name = "coalesce((select b.id from batches b where b.num = u.batch), '')" if by_batch else "''"

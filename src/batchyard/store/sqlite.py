@@ -61,7 +61,7 @@ class SqliteStore:
         self._entropy = entropy
         self.log_bytes_found = log_bytes_found
         """Of the database's log as it was found: above 0, the process before us died."""
-        self.views = SqliteViews(readers)
+        self.views = SqliteViews(readers, writer)
         writer.start()
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 import apsw
 import msgspec
@@ -31,8 +32,20 @@ def get(connection: apsw.Connection, workspace: str, batch_id: str) -> Batch:
 
 def page(connection: apsw.Connection, workspace: str, after: str | None, before: str | None, limit: int) -> Page:
     """Return one page; a range of the index batches_of_workspace, walked from where the page adjoins."""
+    return chosen(connection, "workspace = ?", [workspace], after=after, before=before, limit=limit)
+
+
+def chosen(
+    connection: apsw.Connection,
+    where: str,
+    bindings: list[Any],
+    *,
+    after: str | None,
+    before: str | None,
+    limit: int,
+) -> Page:
+    """Return one page of the batches that fit ``where``, SQL of ours."""
     ascending = after is None and before is not None
-    where, bindings = "workspace = ?", [workspace]
     if before is not None:
         where, bindings = where + " and id > ?", [*bindings, before]
     if after is not None:

@@ -96,7 +96,7 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
     model = only_model(drafts)
     connection.execute(
         "insert into batches (id, workspace, created_at, expires_at, version, betas, models, body, total, open,"
-        " only_model, bytes) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " only_model, bytes, name, labels) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             new.workspace,
@@ -110,6 +110,8 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
             len(drafts),
             model,
             drafts.bytes,
+            new.labels.name,
+            msgspec.json.encode(dict(new.labels.pairs)).decode(),
         ),
     )
     num = connection.last_insert_rowid()

@@ -12,6 +12,7 @@ import apsw
 import msgspec
 
 from batchyard.domain.batch import Batch, Closing, Counts, Sealed, Status
+from batchyard.domain.labels import Labels
 
 PENDING: Final = 0
 LEASED: Final = 1
@@ -69,6 +70,8 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
     sha256: str | None
     only_model: int | None
     paused: int
+    name: str
+    labels: dict[str, str]
 
     @property
     def first(self) -> int:
@@ -121,6 +124,7 @@ class StoredBatch(msgspec.Struct, array_like=True, frozen=True):
             archived_at=_moment_or_none(self.archived_at),
             sealed=self._sealed(),
             paused=bool(self.paused),
+            labels=Labels(self.name, tuple(sorted(self.labels.items()))),
         )
 
     def _sealed(self) -> Sealed | None:
@@ -137,7 +141,7 @@ def _moment_or_none(micros: int | None) -> datetime | None:
     return None if micros is None else moment(micros)
 
 
-_JSON_COLUMNS = {"betas", "models"}
+_JSON_COLUMNS = {"betas", "models", "labels"}
 _COLUMNS = ", ".join(f"json({name})" if name in _JSON_COLUMNS else name for name in StoredBatch.__struct_fields__)
 BATCHES_AS_JSON: Final = f"json_group_array(json_array({_COLUMNS}))"
 decode_batches = msgspec.json.Decoder(list[StoredBatch]).decode

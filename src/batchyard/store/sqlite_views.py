@@ -1,17 +1,22 @@
 """What people look at in the SQLite store, and the sums behind it, which a turn brings up to date."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 import apsw
 import msgspec
 
+from batchyard.domain.batch import Batch
+from batchyard.domain.labels import Wanted
 from batchyard.domain.usage import Minute, Usage, Used
+from batchyard.ports import Page
+from batchyard.store import sqlite_labels
 from batchyard.store.reader import Readers
 from batchyard.store.sqlite_rows import encode
 from batchyard.store.sqlite_settle import Held
 from batchyard.store.view_sums import EPOCH, MINUTES_KEPT, sums
+from batchyard.store.writer import Writer
 
 _ADD_USAGE = (
     " on conflict (day, workspace, model, batch) do update set requests = requests + excluded.requests,"
@@ -26,8 +31,20 @@ _decode_minutes = msgspec.json.Decoder(list[tuple[int, int, int, int, int]]).dec
 class SqliteViews:
     """The ``Views`` of a SQLite store."""
 
-    def __init__(self, readers: Readers) -> None:
-        self._readers = readers
+    def __init__(self, readers: Readers, writer: Writer) -> None:
+        self._readers, self._writer = readers, writer
+
+    async def search(
+        self, workspace: str, wanted: Wanted, *, after: str | None, before: str | None, limit: int
+    ) -> Page:
+        return await self._readers.run(
+            lambda c: sqlite_labels.search(c, workspace, wanted, after=after, before=before, limit=limit)
+        )
+
+    async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
+        return await self._writer.run(
+            lambda connection: sqlite_labels.label(connection, workspace, batch_id, name, changes)
+        )
 
     async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
         return await self._readers.run(lambda c: _usage(c, workspace, first, last, by_batch=by_batch))

@@ -17,13 +17,14 @@ from starlette.types import ASGIApp, Receive, Send
 from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Prices, Space, Upkeep, Views
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Prices, Space, Upkeep, Views, Work
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
 from batchyard.web.calls import ApiCall, DamagedStore, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
+from batchyard.web.details import Details
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
@@ -45,6 +46,7 @@ def build_api(
     *,
     batches: Batches,
     upkeep: Upkeep,
+    work: Work,
     blobs: Blobs,
     calls: Calls,
     views: Views,
@@ -74,7 +76,8 @@ def build_api(
         Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
-    table = [*routes(handlers), *beside.routes(Usages(views, prices, clock))]
+    details = Details(batches, work, views, prices, clock)
+    table = [*routes(handlers), *beside.routes(Usages(views, prices, clock), details)]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)

@@ -26,7 +26,7 @@ class BatchCalls:
 
     async def page(self, call: ApiCall) -> Answer:
         page = await self._batches.page(
-            call.workspace, after=_cursor(call, "after_id"), before=_cursor(call, "before_id"), limit=page_limit(call)
+            call.workspace, after=cursor(call, "after_id"), before=cursor(call, "before_id"), limit=page_limit(call)
         )
         return Answer(wire.page_json(page.batches, call.base_url, has_more=page.has_more))
 
@@ -64,7 +64,7 @@ def _blobs_of(batch: Batch) -> list[str]:
     return [batch.body, *([sealed.results, sealed.index, sealed.ledger] if sealed else [])]
 
 
-def _cursor(call: ApiCall, name: str) -> str | None:
+def cursor(call: ApiCall, name: str) -> str | None:
     """Return a cursor, which is a position and need not exist."""
     cursor = call.query(name)
     if cursor is not None and not is_batch_id(cursor):

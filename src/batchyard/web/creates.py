@@ -7,12 +7,14 @@ head ──> intake ──> blob, synced ──> store.create ──> 200
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from batchyard import wire
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import CommitUnknown, InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
+from batchyard.domain.labels import Labels
 from batchyard.domain.request import Origin
 from batchyard.intake.body import Intake, Limits
 from batchyard.intake.requests import Piece
@@ -20,6 +22,7 @@ from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
 from batchyard.web import auth
 from batchyard.web.bodies import Part, announced, check_head
 from batchyard.web.calls import Answer, ApiCall
+from batchyard.web.label_headers import labels
 from batchyard.web.protocol import ClientGone
 from batchyard.web.room import ROW_BYTES, Means, Promise, Promises
 from batchyard.web.settings import WebSettings
@@ -29,6 +32,15 @@ PORTION = 256 * 1024
 LARGE_PIECE = 1024 * 1024
 LONGEST_IDEMPOTENCY_KEY = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a batch is given beside its requests."""
+
+    version: str
+    betas: tuple[str, ...]
+    labels: Labels
 
 
 class Creates:
@@ -63,8 +75,10 @@ class Creates:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         check_head(call, self._settings.max_body_bytes)
         await self._check_quota(call)
+        terms = Terms(call.version, auth.betas(call.headers), labels(call.headers))
         with self._promises.body(announced(call)) as promise, self._budget.part() as part:
-            return await self._create(call, began_at, promise, part)
+            batch = await self._create(call, began_at, promise, part, terms)
+        return Answer(wire.batch_json(batch, call.base_url))
 
     async def _check_quota(self, call: ApiCall) -> None:
         """Refuse early, before a body is read, what the store would refuse after; a repeat may be of what is there."""
@@ -72,7 +86,7 @@ class Creates:
         if quota.is_limit and not _retry_count(call) and _idempotency_key(call) is None:
             quota.check(await self._batches.load(call.workspace), 1, 0)
 
-    async def _create(self, call: ApiCall, began_at: datetime, promise: Promise, part: Part) -> Answer:
+    async def _create(self, call: ApiCall, began_at: datetime, promise: Promise, part: Part, terms: Terms) -> Batch:
         key = _idempotency_key(call)
         intake = Intake(self._limits)
         writer = self._blobs.writer("body")
@@ -90,8 +104,7 @@ class Creates:
             retry=_retry_count(call),
             idempotency_key=key,
         )
-        batch = await self._commit(call, intake, writer, origin)
-        return Answer(wire.batch_json(batch, call.base_url))
+        return await self._commit(call, intake, writer, origin, terms)
 
     async def _take_body(self, call: ApiCall, intake: Intake, writer: BlobWriter, promise: Promise, part: Part) -> None:
         window = bytearray()
@@ -112,16 +125,17 @@ class Creates:
                     await _write(writer, intake.feed(b""))
         await _write(writer, intake.finish())
 
-    async def _commit(self, call: ApiCall, intake: Intake, writer: BlobWriter, origin: Origin) -> Batch:
+    async def _commit(self, call: ApiCall, intake: Intake, writer: BlobWriter, origin: Origin, terms: Terms) -> Batch:
         now = self._clock.now()
         new = NewBatch(
             workspace=call.workspace,
             created_at=now,
             expires_at=now + self._settings.expires_after,
-            version=call.version,
-            betas=auth.betas(call.headers),
+            version=terms.version,
+            betas=terms.betas,
             body=writer.name,
             quota=self._settings.allowances.of(call.workspace).quota,
+            labels=terms.labels,
         )
         creating = asyncio.create_task(
             self._batches.create(new, intake.drafts, origin, defend=self._settings.retry_defence), name="create"
