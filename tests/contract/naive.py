@@ -338,7 +338,8 @@ class NaiveStore:
             assert result is not None, f"{batch.id} is not ripe"
             arrival = arrived.index(row.settled_as) + 1 if row.settled_as else 0
             traces = tuple(row.traces)
-            finals.append(Final(row.seq, row.custom_id, result, arrival, traces, row.attempt, row.paid, row.deaths))
+            numbers = (row.attempt, row.paid, row.deaths)
+            finals.append(Final(row.seq, row.custom_id, result, arrival, traces, *numbers, row.params))
         return finals
 
     async def finals(self, batch_id: str) -> AsyncIterator[Sequence[Final]]:
@@ -368,6 +369,7 @@ class NaiveStore:
         return old
 
     async def blobs(self) -> set[str]:
-        bodies = {batch.body for batch in self.batches if batch.status is not Status.ENDED}
+        open_or_kept = [batch for batch in self.batches if batch.status is not Status.ENDED or batch.sealed is not None]
+        bodies = {batch.body for batch in open_or_kept}
         files = [batch.sealed for batch in self.batches if batch.sealed is not None]
         return bodies | {name for sealed in files for name in (sealed.results, sealed.index, sealed.ledger)}

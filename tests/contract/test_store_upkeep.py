@@ -12,7 +12,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 def sealed_names(batch: Batch) -> set[str]:
     assert batch.sealed is not None
-    return {batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
+    return {batch.body, batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
 
 
 def test_nothing_is_swept_of_a_batch_that_has_not_ended(yard: Yard) -> None:
@@ -92,7 +92,7 @@ def test_archive_has_every_workspace(yard: Yard) -> None:
     assert yard.archive(later(20)) == ended
 
 
-def test_a_batch_needs_its_body_until_the_seal_and_then_what_is_sealed(yard: Yard) -> None:
+def test_a_batch_needs_its_body_and_from_the_seal_on_what_is_sealed(yard: Yard) -> None:
     batch = yard.create(1, a_batch(body="b7.body"))
     assert yard.blobs() == {"b7.body"}
     [lease] = yard.lease(batch)

@@ -84,3 +84,29 @@ def test_a_batch_is_named_labelled_and_found_from_a_shell(server: ServerProcess,
     assert batchyard(server, "search", "--label", "run", "--json")[1] == []
     status, _, told = batchyard(server, "label", batch, "nonsense")
     assert (status, told.strip()) == (2, "batchyard: nonsense: write a label as KEY=VALUE")
+
+
+def test_results_are_followed_over_a_kill_of_the_server_and_failures_run_again(server: ServerProcess) -> None:
+    bad = {"model": MODEL, "max_tokens": 0, "messages": []}
+    good = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    requests = [{"custom_id": f"r{n}", "params": bad if n % 100 == 7 else good} for n in range(3000)]
+    batch = server.call("POST", "/v1/messages/batches", json.dumps({"requests": requests}).encode())["id"]
+    command = [sys.executable, "-m", "batchyard", "results", batch, "--follow", "--base-url", server.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=server.data.parent) as following:
+        assert following.stdout is not None
+        seen = [following.stdout.readline()]
+        port = server.url.rpartition(":")[2]
+        server.kill()
+        server.options = ("--port", port)
+        server.start()
+        seen += list(following.stdout)
+    assert following.returncode == 0
+
+    lines = [json.loads(line) for line in seen]
+    assert sorted(line["custom_id"] for line in lines) == sorted(f"r{n}" for n in range(3000))
+    results = {line["custom_id"]: line["result"] for line in server.results(batch)}
+    assert {line["custom_id"]: line["result"] for line in lines} == results
+
+    again = server.call("POST", f"/batchyard/v1/batches/{batch}/rerun")
+    assert batchyard(server, "watch", again["id"])[0] == 1
+    assert [line["custom_id"] for line in server.results(again["id"])] == [f"r{n}" for n in range(7, 3000, 100)]

@@ -207,10 +207,10 @@ def test_a_renewed_backup_copies_what_is_new_and_drops_what_is_gone(data: Path, 
     one(data, "ledger").unlink()
     lacking = backup.make(data, kept)
 
-    assert (first.files, first.kept) == (4, 0)
-    assert (again.files, again.kept) == (0, 4)
-    assert (mended.files, mended.kept, mended.removed) == (1, 3, 1)
-    assert len(list((kept / "blobs").iterdir())) == 4
+    assert (first.files, first.kept) == (5, 0)
+    assert (again.files, again.kept) == (0, 5)
+    assert (mended.files, mended.kept, mended.removed) == (1, 4, 1)
+    assert len(list((kept / "blobs").iterdir())) == 5
     assert lacking.missing == [], "the backup still has what the folder lost"
     assert checkup.look(kept).findings == []
     shutil.rmtree(kept)

@@ -386,8 +386,8 @@ MEMORY = [
     Bug(
         "a sealed file may go",
         VERBS,
-        "{batch.sealed.results, batch.sealed.index, batch.sealed.ledger}",
-        "{batch.sealed.results, batch.sealed.index}",
+        "{batch.body, batch.sealed.results, batch.sealed.index, batch.sealed.ledger}",
+        "{batch.body, batch.sealed.results, batch.sealed.index}",
         UPKEEP,
     ),
     Bug(

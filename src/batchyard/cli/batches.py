@@ -137,6 +137,9 @@ def results(
     batch: BatchId,
     output: Output = None,
     force: Force = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Print each result as it comes, of a batch that runs on a Batchyard.")
+    ] = False,
     base_url: BaseUrl = DEFAULT_URL,
     api_key: ApiKey = None,
     json: AsJson = False,
@@ -146,13 +149,20 @@ def results(
     \b
     Example:
       $ batchyard results msgbatch_01NvtRm9PRkXkYGbXZV3sW4q -o results.jsonl
+      $ batchyard results msgbatch_01NvtRm9PRkXkYGbXZV3sW4q --follow
     """
     import msgspec
 
+    from batchyard.client.errors import WrongUse
     from batchyard.client.fetch import fetch, fetch_to
 
     url, key = server(base_url, api_key)
     path = path_or_stdout(output)
+    if follow:
+        if path is not None:
+            raise WrongUse("--follow prints results as they come: leave --output out, or wait for the end without it")
+        call(url, key, lambda api: _follow(api, batch))
+        return 0
     if path is None:
         call(url, key, lambda api: fetch(api, batch, sys.stdout.buffer.write))
         return 0
@@ -161,6 +171,15 @@ def results(
     if json:
         put(msgspec.json.encode({"batch": batch, "results": lines, "output": str(path)}))
     return 0
+
+
+async def _follow(api: "Api", batch: str) -> None:
+    from batchyard.client.following import follow_results
+    from batchyard.client.job import PATIENCE
+
+    api.patience = PATIENCE
+    async for line in follow_results(api, batch):
+        put(line)
 
 
 def pause(batch: BatchId, base_url: BaseUrl = DEFAULT_URL, api_key: ApiKey = None, json: AsJson = False) -> int:

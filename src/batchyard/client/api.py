@@ -168,6 +168,15 @@ class Api:
         async with response:
             raise await self._refusal(response)
 
+    async def open_following(self, batch_id: str, *, after: int) -> aiohttp.ClientResponse:
+        """Open the results of a batch as they finish, from that line on; the caller reads and closes. One try."""
+        headers, query = {"accept": "application/x-jsonl"}, {"follow": "true", "after": str(after)}
+        response = await self._send("GET", _path(batch_id, "/results"), headers, query=query, root=EXTENSION)
+        if response.status == 200:
+            return response
+        async with response:
+            raise await self._refusal(response)
+
     async def attempts(self, batch_id: str) -> AsyncIterator[bytes]:
         """Yield the attempt ledger line by line, as it came: an extension of Batchyard's. One try."""
         headers = {"accept": "application/x-jsonl"}

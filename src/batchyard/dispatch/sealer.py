@@ -65,7 +65,8 @@ async def _write(
             files.kinds[kind(final.result)] += 1
         index = []
         for final, line in zip(part, lines, strict=True):
-            index.append(_encode((final.custom_id, files.size, len(line), final.arrival)))
+            params = (final.params.offset, final.params.length, final.params.crc)
+            index.append(_encode((final.custom_id, files.size, len(line), final.arrival, *params)))
             files.size += len(line)
         text = b"".join(lines)
         digest.update(text)

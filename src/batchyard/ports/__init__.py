@@ -7,15 +7,17 @@ Every implementation of one port passes the same suite in ``tests/contract``. A 
 
 from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
+from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.prices import Prices
-from batchyard.ports.stores import Batches, Final, NewBatch, Store, Upkeep, Work
+from batchyard.ports.stores import Batches, NewBatch, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
 from batchyard.ports.views import Views
 from batchyard.ports.world import Clock, Keys, KeyShelf, Principal, Space
 
 __all__ = [
+    "Arrived",
     "Batches",
     "BlobReader",
     "BlobWriter",

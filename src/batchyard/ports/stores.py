@@ -7,11 +7,11 @@ from typing import Protocol
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.labels import NO_LABELS, Labels
-from batchyard.domain.outcome import Settlement, Trace
+from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import NO_QUOTA, Load, Quota
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.domain.result import Result
 from batchyard.ports.carriers import Carriers
+from batchyard.ports.finals import Final
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Turn
 from batchyard.ports.views import Views
@@ -109,21 +109,6 @@ class Work(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Final:
-    """A request as its batch is sealed: its result, the place of its result in the order of arrival (0: none came),
-    and the attempts that were made."""
-
-    seq: int
-    custom_id: str
-    result: Result
-    arrival: int
-    traces: Sequence[Trace]
-    attempts: int
-    paid: int
-    deaths: int
-
-
 class Upkeep(Protocol):
     """What ends batches and keeps the store small."""
 
@@ -159,7 +144,7 @@ class Upkeep(Protocol):
         """Take the results from ended batches created before then; return them as they were, with their blobs."""
 
     async def blobs(self) -> set[str]:
-        """Return the name of every blob that a batch still needs: its body until the seal, then what is sealed."""
+        """Return the name of every blob that a batch still needs: its body and what is sealed, until its results go."""
 
 
 class Store(Batches, Work, Upkeep, Carriers, Protocol):

@@ -7,6 +7,7 @@ from typing import Protocol
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
 from batchyard.domain.usage import Minute, Used
+from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.pages import Page
 
 
@@ -25,6 +26,22 @@ class Views(Protocol):
 
     async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
         """Name and label the batch as ``Labels.edited`` does, at once and whatever its status; raise ``NotFound``."""
+
+    async def arrivals(self, workspace: str, batch_id: str, *, after: int, limit: int) -> Sequence[Arrived]:
+        """Return results of a batch that runs, in the order in which they came, from that many on.
+
+        Fewer than ``limit`` where they are large. None where no more came, or the batch has ended: then its files have
+        them all. Raises ``NotFound``.
+        """
+
+    async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
+        """Return the requests of a batch that runs, from a place on; one without a result has the arrival 0.
+
+        Fewer than ``limit`` where results are large, none of a batch that has ended. Raises ``NotFound``.
+        """
+
+    async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
+        """Return the place of a request of a batch that runs; None if there is none, or the batch has ended."""
 
     async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
         """Return what was used on these days, both included, by day, workspace and model, in that order.

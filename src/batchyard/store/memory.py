@@ -287,7 +287,9 @@ class MemoryStore:
 def _needed(batch: Batch) -> set[str]:
     if batch.status is not Status.ENDED:
         return {batch.body}
-    return set() if batch.sealed is None else {batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
+    if batch.sealed is None:
+        return set()
+    return {batch.body, batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
 
 
 def _moment(micros: int) -> datetime:

@@ -44,6 +44,7 @@ class Row:
             attempts=lease.attempt,
             paid=lease.paid,
             deaths=lease.deaths,
+            params=lease.params,
         )
 
 

@@ -12,7 +12,7 @@ from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Finish, Settlement
 from batchyard.domain.result import Succeeded
 from batchyard.domain.usage import NO_USAGE, Minute, Usage, Used
-from batchyard.ports import Page
+from batchyard.ports import Arrived, Final, Page
 from batchyard.store.memory_batch import StoredBatch
 
 _Key = tuple[date, str, str, str]
@@ -40,10 +40,28 @@ class MemoryViews:
         shown = inside[:limit] if after is None and before is not None else inside[-limit:]
         return Page(shown[::-1], has_more=len(shown) < len(inside))
 
-    async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
+    async def arrivals(self, workspace: str, batch_id: str, *, after: int, limit: int) -> Sequence[Arrived]:
+        came = sorted(
+            (row for row in self._find(workspace, batch_id).rows if row.arrival > after), key=lambda row: row.arrival
+        )
+        return [Arrived(row.custom_id, row.final(None).result) for row in came[:limit]]
+
+    async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
+        stored = self._find(workspace, batch_id)
+        return [row.final(stored.batch.closing) for row in stored.rows[first : first + limit]]
+
+    async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
+        rows = self._find(workspace, batch_id).rows
+        return next((row.lease.seq for row in rows if row.custom_id == custom_id), None)
+
+    def _find(self, workspace: str, batch_id: str) -> StoredBatch:
         stored = self._batches.get(batch_id)
         if stored is None or stored.batch.workspace != workspace:
             raise NotFound(f"Message Batch {batch_id} not found.")
+        return stored
+
+    async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
+        stored = self._find(workspace, batch_id)
         stored.batch = replace(stored.batch, labels=stored.batch.labels.edited(name, changes))
         return stored.batch
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batchyard.domain.outcome import Trace
+from batchyard.domain.request import ParamsAt
 from batchyard.domain.result import Result, unpack
 from batchyard.ports import Final
 from batchyard.store.postgres_rows import StoredBatch, a_trace, batches
@@ -23,7 +24,7 @@ BYTES = 4 * 1024 * 1024
 
 _ROWS = """
 select r.id, r.custom_id, coalesce(s.attempt, l.attempt, r.attempt) as attempt, r.paid, r.deaths, s.state, s.arrival,
-    octet_length(s.packed) as size, s.outcome, s.started_at, s.ended_at, s.reason
+    octet_length(s.packed) as size, s.outcome, s.started_at, s.ended_at, s.reason, r."offset", r.length, r.crc
 from requests r left join results s on s.request = r.id left join leases l on l.request = r.id
 where r.id between $1 and $2 order by r.id limit $3
 """
@@ -40,9 +41,9 @@ async def running(db: "PoolConnectionProxy", batch_id: str) -> StoredBatch | Non
     return rows[0] if rows else None
 
 
-async def part(db: "PoolConnectionProxy", stored: StoredBatch, first: int) -> Sequence[Final]:
+async def part(db: "PoolConnectionProxy", stored: StoredBatch, first: int, limit: int = ROWS) -> Sequence[Final]:
     """Return the next requests from the id ``first`` on; none at the end."""
-    rows = _few_enough(await db.fetch(_ROWS, first, stored.last, ROWS))
+    rows = _few_enough(await db.fetch(_ROWS, first, stored.last, limit))
     if not rows:
         return []
     last = rows[-1]["id"]
@@ -60,6 +61,7 @@ async def part(db: "PoolConnectionProxy", stored: StoredBatch, first: int) -> Se
             attempts=row["attempt"],
             paid=row["paid"],
             deaths=row["deaths"],
+            params=ParamsAt(stored.body, row["offset"], row["length"], row["crc"]),
         )
         for row in rows
     ]

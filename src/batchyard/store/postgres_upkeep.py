@@ -180,6 +180,7 @@ async def blobs(db: "PoolConnectionProxy") -> set[str]:
     """Return the names of all blobs in use; indexes batches_live and batches_with_results."""
     rows = await db.fetch(
         "select body as name from batches where ended_at is null"
+        " union all select body from batches where results is not null"
         " union all select results from batches where results is not null"
         " union all select positions from batches where results is not null"
         " union all select ledger from batches where results is not null"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
 from batchyard.domain.usage import Minute, Usage, Used
-from batchyard.ports import Page
-from batchyard.store import postgres_labels
+from batchyard.ports import Arrived, Final, Page
+from batchyard.store import postgres_labels, postgres_running
 from batchyard.store.postgres_connections import Connections
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_settle import Held
@@ -57,6 +57,19 @@ class PostgresViews:
 
     async def label(self, workspace: str, batch_id: str, name: str | None, changes: Mapping[str, str | None]) -> Batch:
         return await self._connections.write(lambda db: postgres_labels.label(db, workspace, batch_id, name, changes))
+
+    async def arrivals(self, workspace: str, batch_id: str, *, after: int, limit: int) -> Sequence[Arrived]:
+        return await self._connections.snapshot(
+            lambda db: postgres_running.arrivals(db, workspace, batch_id, after=after, limit=limit)
+        )
+
+    async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
+        return await self._connections.snapshot(
+            lambda db: postgres_running.rows(db, workspace, batch_id, first=first, limit=limit)
+        )
+
+    async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
+        return await self._connections.snapshot(lambda db: postgres_running.place(db, workspace, batch_id, custom_id))
 
     async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
         name = "coalesce((select b.id from batches b where b.num = u.batch), '')" if by_batch else "''"

@@ -9,6 +9,7 @@ import apsw
 import msgspec
 
 from batchyard.domain.outcome import Trace
+from batchyard.domain.request import ParamsAt
 from batchyard.domain.result import Result, unpack
 from batchyard.ports import Final
 from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, StoredBatch, batches, moment, open_kind
@@ -32,6 +33,9 @@ class _Row(msgspec.Struct, array_like=True, frozen=True):
     started_at: int | None
     ended_at: int | None
     reason: str | None
+    offset: int
+    length: int
+    crc: int
 
 
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
@@ -47,7 +51,12 @@ def running(connection: apsw.Connection, batch_id: str) -> StoredBatch | None:
 def part(connection: apsw.Connection, stored: StoredBatch, first: int) -> Sequence[Final]:
     """Return the next requests from the id ``first`` on; none at the end."""
     connection.execute("begin")
-    rows = _few_enough(_rows(connection, first, min(first + ROWS - 1, stored.last)))
+    return between(connection, stored, first, min(first + ROWS - 1, stored.last))
+
+
+def between(connection: apsw.Connection, stored: StoredBatch, first: int, last: int) -> Sequence[Final]:
+    """Return requests from one id to another, or fewer where their results are large. Within one snapshot."""
+    rows = _few_enough(_rows(connection, first, last))
     if not rows:
         return []
     last = rows[-1].id
@@ -63,6 +72,7 @@ def part(connection: apsw.Connection, stored: StoredBatch, first: int) -> Sequen
             attempts=row.attempt,
             paid=row.paid,
             deaths=row.deaths,
+            params=ParamsAt(stored.body, row.offset, row.length, row.crc),
         )
         for row in rows
     ]
@@ -72,8 +82,8 @@ def _rows(connection: apsw.Connection, first: int, last: int) -> Sequence[_Row]:
     return _decode_rows(
         connection.execute(
             "select json_group_array(json_array(id, custom_id, state, attempt, paid, deaths, arrival, length(packed),"
-            " outcome, started_at, ended_at, reason)) from (select * from requests left join results on request = id"
-            " where id between ? and ? order by id)",
+            ' outcome, started_at, ended_at, reason, "offset", length, crc)) from'
+            " (select * from requests left join results on request = id where id between ? and ? order by id)",
             (first, last),
         ).get
     )

@@ -139,6 +139,7 @@ def blobs(connection: apsw.Connection) -> set[str]:
     names = connection.execute(
         "select json_group_array(name) from ("
         " select body as name from batches where ended_at is null"
+        " union all select body from batches where results is not null"
         " union all select results from batches where results is not null"
         " union all select positions from batches where results is not null"
         " union all select ledger from batches where results is not null)"

@@ -10,8 +10,8 @@ import msgspec
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
 from batchyard.domain.usage import Minute, Usage, Used
-from batchyard.ports import Page
-from batchyard.store import sqlite_labels
+from batchyard.ports import Arrived, Final, Page
+from batchyard.store import sqlite_labels, sqlite_running
 from batchyard.store.reader import Readers
 from batchyard.store.sqlite_rows import encode
 from batchyard.store.sqlite_settle import Held
@@ -45,6 +45,17 @@ class SqliteViews:
         return await self._writer.run(
             lambda connection: sqlite_labels.label(connection, workspace, batch_id, name, changes)
         )
+
+    async def arrivals(self, workspace: str, batch_id: str, *, after: int, limit: int) -> Sequence[Arrived]:
+        return await self._readers.run(
+            lambda c: sqlite_running.arrivals(c, workspace, batch_id, after=after, limit=limit)
+        )
+
+    async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
+        return await self._readers.run(lambda c: sqlite_running.rows(c, workspace, batch_id, first=first, limit=limit))
+
+    async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
+        return await self._readers.run(lambda c: sqlite_running.place(c, workspace, batch_id, custom_id))
 
     async def usage(self, workspace: str | None, first: date, last: date, *, by_batch: bool) -> Sequence[Used]:
         return await self._readers.run(lambda c: _usage(c, workspace, first, last, by_batch=by_batch))

@@ -24,7 +24,6 @@ from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
 from batchyard.web.calls import ApiCall, DamagedStore, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
-from batchyard.web.details import Details
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
@@ -37,7 +36,6 @@ from batchyard.web.results import Results
 from batchyard.web.room import Means
 from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
-from batchyard.web.usage import Usages
 
 T = TypeVar("T")
 
@@ -76,8 +74,8 @@ def build_api(
         Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
-    details = Details(batches, work, views, prices, clock)
-    table = [*routes(handlers), *beside.routes(Usages(views, prices, clock), details)]
+    seen = beside.Sources(batches, work, views, prices, blobs, clock, emit, settings, handlers.creates)
+    table = [*routes(handlers), *beside.routes(seen)]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)

@@ -5,10 +5,12 @@ head ──> intake ──> blob, synced ──> store.create ──> 200
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from starlette.types import Message, Receive
 
 from batchyard import wire
 from batchyard.domain.batch import Batch
@@ -86,6 +88,16 @@ class Creates:
         if quota.is_limit and not _retry_count(call) and _idempotency_key(call) is None:
             quota.check(await self._batches.load(call.workspace), 1, 0)
 
+    async def again(self, call: ApiCall, terms: Terms, body: AsyncIterator[bytes], size: int) -> Batch:
+        """Make a batch of a body that we hold ourselves, on the same terms as any other create."""
+        began_at = self._clock.now()
+        if reason := self._not_ready():
+            raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
+        await self._check_quota(call)
+        call.receive = _Replay(body, call.receive)
+        with self._promises.body(size) as promise, self._budget.part() as part:
+            return await self._create(call, began_at, promise, part, terms)
+
     async def _create(self, call: ApiCall, began_at: datetime, promise: Promise, part: Part, terms: Terms) -> Batch:
         key = _idempotency_key(call)
         intake = Intake(self._limits)
@@ -160,6 +172,21 @@ class Creates:
         with suppress(StoreUnavailable):  # what cannot be deleted now is swept by its age
             await writer.abort()
             await self._blobs.delete(writer.name)
+
+
+class _Replay:
+    """A body of ours where a client's is read; then what the client does."""
+
+    def __init__(self, body: AsyncIterator[bytes], client: Receive) -> None:
+        self._body, self._client = body, client
+        self._is_over = False
+
+    async def __call__(self) -> Message:
+        if self._is_over:
+            return await self._client()
+        chunk = await anext(self._body, None)
+        self._is_over = chunk is None
+        return {"type": "http.request", "body": chunk or b"", "more_body": not self._is_over}
 
 
 async def _unless_gone(call: ApiCall, writer: BlobWriter) -> None:

@@ -11,7 +11,8 @@ class WebSettings:
     """``allowed_hosts`` are names beside loopback and the public URL's host; ``*`` allows any.
 
     ``trusted_proxies`` are addresses or networks whose ``X-Forwarded-*`` headers are believed. A running download
-    looks every ``recheck_seconds`` whether its batch is still there.
+    looks every ``recheck_seconds`` whether its batch is still there; who follows a batch, every ``follow_seconds`` for
+    more results.
     """
 
     public_url: str | None = None
@@ -25,4 +26,5 @@ class WebSettings:
     recheck_seconds: float = 10.0
     read_bytes: int = 512 * 1024
     max_calls_per_key: int = 1000
+    follow_seconds: float = 0.5
     allowances: Allowances = field(default_factory=Allowances)

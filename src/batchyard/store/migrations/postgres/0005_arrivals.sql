@@ -1,0 +1,2 @@
+-- Results of a running batch in the order in which they came, for those who read them as they come.
+create index results_in_order on results ((request >> 24), arrival);
