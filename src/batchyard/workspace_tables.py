@@ -18,7 +18,7 @@ class WorkspaceTable:
     calls_per_minute: int | None = absent(whole(1, 10**9), "no limit", "API calls about batches.")
     queued_requests: int | None = absent(_MANY, "no limit", "Most requests that wait for a result.")
     running_batches: int | None = absent(_MANY, "no limit", "Most batches that have not ended.")
-    stored_bytes: int | None = absent(_MANY, "no limit", "Most bytes of running bodies and kept results.")
+    stored_bytes: int | None = absent(_MANY, "no limit", "Most bytes of bodies and results that are kept.")
     weight: float = setting(WEIGHT, "1", "Its share of the slots beside those of other workspaces.")
 
 

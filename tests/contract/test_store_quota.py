@@ -30,14 +30,14 @@ def test_requests_count_until_they_have_a_result(yard: Yard) -> None:
     assert yard.load() == Load(1, 1, BODY)
 
 
-def test_an_ended_batch_has_the_bytes_of_its_results_until_they_go(yard: Yard) -> None:
+def test_an_ended_batch_has_the_bytes_of_its_body_and_results_until_they_go(yard: Yard) -> None:
     batch = yard.ended(3)
     assert batch.sealed is not None
-    assert yard.load() == Load(0, 0, batch.sealed.size)
+    assert yard.load() == Load(0, 0, BODY + batch.sealed.size)
 
     other = yard.ended(3)
     yard.delete(other)
-    assert yard.load() == Load(0, 0, batch.sealed.size)
+    assert yard.load() == Load(0, 0, BODY + batch.sealed.size)
     yard.archive(later(3600))
     assert yard.load() == Load()
 

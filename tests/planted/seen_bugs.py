@@ -117,6 +117,13 @@ SEEN = [
         "tests/contract/test_store_upkeep.py",
     ),
     Bug(
+        "rerun: bodies that are kept for it cost nothing",
+        "store/sqlite_quota.py",
+        "sum(size + bytes)",
+        "sum(size)",
+        "tests/contract/test_store_quota.py",
+    ),
+    Bug(
         "forecast: a small batch waits for the whole of a large one",
         "domain/forecast.py",
         "sum(min(requests, turn) for requests in workspaces.values())",

@@ -16,7 +16,7 @@ QUEUE_SECONDS = 30.0
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a workspace has in the store: requests without a result and batches, of those that have not ended; bytes of
-    the bodies of running batches and of the results of ended ones."""
+    bodies and results that are kept."""
 
     requests: int = 0
     batches: int = 0

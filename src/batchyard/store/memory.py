@@ -106,7 +106,7 @@ class MemoryStore:
     def _load(self, workspace: str) -> Load:
         own = [stored for stored in self._batches.values() if workspace == stored.batch.workspace]
         running = [stored for stored in own if stored.batch.status is not Status.ENDED]
-        kept = sum(stored.batch.sealed.size for stored in own if stored.batch.sealed)
+        kept = sum(stored.bytes + stored.batch.sealed.size for stored in own if stored.batch.sealed)
         requests = sum(stored.open for stored in running)
         return Load(requests, len(running), kept + sum(stored.bytes for stored in running))
 

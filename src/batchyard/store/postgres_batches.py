@@ -40,7 +40,8 @@ async def load(db: "PoolConnectionProxy", workspace: str) -> Load:
         workspace,
     )
     kept = await db.fetchval(
-        "select coalesce(sum(size), 0)::bigint from batches where results is not null and workspace = $1", workspace
+        "select coalesce(sum(size + bytes), 0)::bigint from batches where results is not null and workspace = $1",
+        workspace,
     )
     return Load(requests, running, bodies + kept)
 

@@ -9,7 +9,10 @@ _RUNNING = (
     " where ended_at is null and workspace = ?"
 )
 """Batches that have not ended are few, whatever was before."""
-_KEPT = "select coalesce(sum(size), 0) from batches indexed by batches_kept where results is not null and workspace = ?"
+_KEPT = (
+    "select coalesce(sum(size + bytes), 0) from batches indexed by batches_kept"
+    " where results is not null and workspace = ?"
+)
 """The index alone answers: no row of an ended batch is read."""
 
 
