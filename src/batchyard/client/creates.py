@@ -125,7 +125,7 @@ async def create_once(
     """Create a batch that no job remembers, trying again only where that makes no second one."""
     knows_keys = await api.key_seconds() > 0
     try:
-        return await api.create(body, idempotency_key=idempotency_key, again=knows_keys, headers=headers)
+        return await api.create(body, headers=headers, idempotency_key=idempotency_key, again=knows_keys)
     except ServerError as problem:
         if problem.had_no_effect:
             raise

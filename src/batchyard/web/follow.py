@@ -122,7 +122,9 @@ def _switch(call: ApiCall, name: str) -> bool:
 
 
 def _position(call: ApiCall, batch: Batch) -> int:
-    text = call.query("after") or "0"
+    text = call.query("after")
+    if text is None:
+        return 0
     if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text) <= batch.counts.total):
         raise InvalidRequest(f"after: Input should be a number of lines, at most {batch.counts.total} of this batch")
     return int(text)

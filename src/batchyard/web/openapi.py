@@ -10,14 +10,15 @@ import msgspec
 
 from batchyard import __version__
 from batchyard.web import auth
+from batchyard.web.described.beside import BESIDE, BESIDE_OBJECTS
 from batchyard.web.described.operation import JSON, Operation, ref
 from batchyard.web.described.wire_objects import WIRE_OBJECTS
 from batchyard.web.described.wire_paths import OPEN, OWNER, WIRE
 from batchyard.web.routes import Route
 
-DESCRIBED: Mapping[tuple[str, str], Operation] = WIRE
+DESCRIBED: Mapping[tuple[str, str], Operation] = {**WIRE, **BESIDE}
 """Method and path of a route -> what is said of it."""
-OBJECTS = WIRE_OBJECTS
+OBJECTS = {**WIRE_OBJECTS, **BESIDE_OBJECTS}
 
 EVERY_CALL = (400, 401, 403, 404, 421, 429, 500, 529)
 """What any call with a key may be refused with."""

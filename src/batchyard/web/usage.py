@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ CSV = "text/csv; charset=utf-8"
 USUAL_DAYS = 30
 LONGEST_DAYS = 3660
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _encode = msgspec.json.Encoder().encode
 
@@ -109,7 +111,9 @@ def _cell(value: object) -> object:
 
 
 def _choice(call: ApiCall, name: str, words: tuple[str, ...]) -> str:
-    word = call.query(name) or words[0]
+    word = call.query(name)
+    if word is None:
+        return words[0]
     if word not in words:
         raise InvalidRequest(f"{name}: Input should be {' or '.join(words)}")
     return word
@@ -120,7 +124,7 @@ def _day(call: ApiCall, name: str) -> date | None:
     if text is None:
         return None
     try:
-        if len(text) != len("2026-01-31"):
+        if not _DAY.fullmatch(text):
             raise ValueError
         return date.fromisoformat(text)
     except ValueError:

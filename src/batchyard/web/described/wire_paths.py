@@ -13,7 +13,14 @@ _MODEL_PAGE: Mapping[str, Schema] = {
     "before_id": {"type": "string"},
     "lifecycle[]": {"type": "array", "items": {"enum": ["active", "deprecated", "retired"]}},
 }
-_KEYED: Mapping[str, Schema] = {"Idempotency-Key": {"type": "string", "maxLength": 255}}
+KEYED: Mapping[str, Schema] = {"Idempotency-Key": {"type": "string", "maxLength": 255}}
+LABEL_HEADERS: Mapping[str, Schema] = {
+    "batchyard-name": {"type": "string", "description": "Name of the batch, for people; percent-encoded UTF-8."},
+    "batchyard-labels": {
+        "type": "string",
+        "description": "Labels as `key=value`, set apart by commas; percent-encoded.",
+    },
+}
 _BATCHES, _ONE = "/v1/messages/batches", "/v1/messages/batches/{batch_id}"
 _OURS = "/batchyard/v1/batches/{batch_id}"
 _OF_A_BATCH = ("retrieve_batch", "cancel_batch", "batch_results", "delete_batch")
@@ -25,7 +32,7 @@ WIRE: Mapping[tuple[str, str], Operation] = {
         "Create a batch. It is durable once this has answered.",
         json_of("MessageBatch"),
         body=ref("CreateBatch"),
-        headers=_KEYED,
+        headers={**KEYED, **LABEL_HEADERS},
         also=(413,),
         links=_OF_A_BATCH,
     ),
