@@ -81,9 +81,23 @@ CARRIERS = [
     ),
     Bug(
         "any number of carriers travel at once",
+        "domain/carrier.py",
+        "    if free < 1 or not ripe:\n",
+        "    if not ripe:\n",
+        SIMULATED,
+    ),
+    Bug(
+        "a large batch takes every carrier that there is",
+        "domain/carrier.py",
+        "(free > 1 or slots < SLOTS_TO_KEEP_ONE or not under_way.get(group.workspace, 0))",
+        "free",
+        SIMULATED,
+    ),
+    Bug(
+        "carriers are made out of the upstream's hours",
         "dispatch/carrier.py",
-        "        return free > 0 and",
-        "        return free > -1000 and",
+        " and place.is_open() and",
+        " and",
         SIMULATED,
     ),
     Bug(
@@ -96,8 +110,8 @@ CARRIERS = [
     Bug(
         "a broken batch keeps the carriers of others from being made",
         "dispatch/carrier.py",
-        '                        stopped.stop(group.batch, "carrier", broken)\n                        break\n',
-        "                        raise StoreUnavailable(str(broken)) from broken\n",
+        '                stopped.stop(group.batch, "carrier", broken)\n                made = 0\n',
+        "                raise StoreUnavailable(str(broken)) from broken\n",
         SIMULATED,
     ),
     Bug(

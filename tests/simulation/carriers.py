@@ -30,7 +30,7 @@ class CarrierWorld(World):
         self.runner: CarrierRunner | None = None
         self.judge: Callable[..., None] = lambda _call: None
         self.has_batches = True
-        self.sends = True
+        self.sends = self.is_open = True
 
     def lanes(self) -> Lanes:
         places = [Place("one", self.upstream, self.limit)]
@@ -47,7 +47,9 @@ class CarrierWorld(World):
         self.runner = CarrierRunner(
             self.store,
             self.blobs,
-            [BatchPlace("many", self.batches, self.gathering)] if self.has_batches else [],
+            [BatchPlace("many", self.batches, self.gathering, is_open=lambda: self.is_open)]
+            if self.has_batches
+            else [],
             self.clock,
             self.events.append,
             owner=f"owner-{self.owners}",

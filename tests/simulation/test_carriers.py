@@ -74,6 +74,42 @@ def test_carriers_hold_no_more_requests_and_bytes_than_they_may_and_no_more_trav
     run_virtual(main(), limit=3600)
 
 
+def test_a_large_batch_does_not_keep_the_small_one_of_another_waiting() -> None:
+    async def main() -> None:
+        by_count = Gathering(requests=10, seconds=1.0, poll=10.0)
+        async with carrier_world(gathering=by_count, limit=4, seconds=3600.0) as here:
+            large = await here.make(200)
+            await asyncio.sleep(60)
+            assert [len(made.entries) for made in here.batches.ours] == [10] * 3
+            small = await here.create(5, models=("b",), workspace="other")
+            assert await here.kinds(small) == ["succeeded"] * 5
+            assert here.clock.monotonic() < 60 + 3600 + 60
+            await here.cancel(large)
+            await here.ended(large)
+
+    run_virtual(main(), limit=86400)
+
+
+def test_a_batch_that_is_paused_and_an_upstream_out_of_its_hours_get_no_new_carriers() -> None:
+    async def main() -> None:
+        async with carrier_world(gathering=Gathering(requests=10, seconds=1.0, poll=10.0)) as here:
+            here.is_open = False
+            batch = await here.make(20)
+            await asyncio.sleep(600)
+            assert here.batches.ours == []
+            await here.store.pause(batch.workspace, batch.id, paused=True)
+            here.is_open = True
+            await asyncio.sleep(600)
+            assert here.batches.ours == []
+            await here.store.pause(batch.workspace, batch.id, paused=False)
+            await asyncio.sleep(10)
+            assert len(here.batches.ours) == 2
+            here.is_open = False  # what is under way goes on
+            assert await here.kinds(batch) == ["succeeded"] * 20
+
+    run_virtual(main(), limit=7200)
+
+
 def test_a_line_that_failed_is_tried_again_within_the_limits_and_what_is_refused_is_errored() -> None:
     def fate(params: bytes, run: int) -> Outcome:
         number = int(params.split(b":")[1].split(b",")[0])

@@ -13,7 +13,7 @@ from batchyard.domain.carrier import (
     UpstreamBatch,
     candidates,
     ends_by,
-    gathered,
+    next_group,
     next_step,
     poll_seconds,
 )
@@ -101,15 +101,41 @@ def test_questions_come_soon_at_first_and_seldom_later() -> None:
     assert poll_seconds(0.0, 60.0, 1e9) == 600.0
 
 
-def test_groups_travel_when_they_are_full_or_have_waited_and_the_least_served_first() -> None:
-    def group(batch: str, workspace: str, pending: int, waited: float) -> Group:
-        return Group(batch, workspace, "m", pending, later(-waited), NOW + DAY)
+def group(batch: str, workspace: str, pending: int = 3, waited: float = 9.0) -> Group:
+    return Group(batch, workspace, "m", pending, later(-waited), NOW + DAY)
 
-    groups = [group("a", "busy", 100, 0), group("b", "idle", 3, 6), group("c", "idle", 3, 2)]
 
-    ripe = gathered(groups, NOW, most=100, seconds=5.0, open_of={"busy": 2})
-    assert [one.batch for one in ripe] == ["b", "a"]
-    assert gathered(groups, NOW + DAY, most=1, seconds=0.0, open_of={}) == []
+def chosen(*groups: Group, under_way: dict[str, int] | None = None, free: int = 9, slots: int = 9) -> str | None:
+    """The batch whose carrier is next, where carriers hold 100 requests and are gathered for 5 seconds."""
+    found = next_group(
+        groups,
+        NOW,
+        most=100,
+        seconds=5.0,
+        under_way=under_way or {},
+        free=free,
+        slots=slots,
+        weight=lambda workspace: 3.0 if workspace == "heavy" else 1.0,
+    )
+    return None if found is None else found.batch
+
+
+def test_groups_travel_when_they_are_full_or_have_waited_and_there_is_room() -> None:
+    assert chosen(group("a", "w", pending=100, waited=0)) == "a"
+    assert chosen(group("a", "w", waited=6)) == "a"
+    assert chosen(group("a", "w", waited=2)) is None
+    assert chosen(group("a", "w", pending=0)) is None
+    assert chosen(group("a", "w"), free=0) is None
+    assert chosen(replace(group("a", "w"), ends_by=NOW)) is None
+
+
+def test_the_least_served_workspace_is_next_by_its_weight_and_the_last_slot_is_for_one_that_has_none() -> None:
+    assert chosen(group("a", "busy"), group("b", "idle"), under_way={"busy": 1}) == "b"
+    assert chosen(group("a", "heavy"), group("b", "light"), under_way={"heavy": 2, "light": 1}) == "a"
+    assert chosen(group("a", "heavy"), group("b", "light"), under_way={"heavy": 4, "light": 1}) == "b"
+    assert chosen(group("a", "busy"), under_way={"busy": 3}, free=1, slots=4) is None
+    assert chosen(group("a", "busy"), group("b", "idle"), under_way={"busy": 3}, free=1, slots=4) == "b"
+    assert chosen(group("a", "busy"), under_way={"busy": 2}, free=1, slots=3) == "a"
 
 
 def test_a_custom_id_proves_whose_it_is_and_fits() -> None:

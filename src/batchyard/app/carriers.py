@@ -27,6 +27,7 @@ def runner(
     has_room: Callable[[], bool],
     ripened: Callable[[], None],
     stopped: Stopped,
+    weight: Callable[[str], float],
 ) -> CarrierRunner:
     """Return the runner; it also looks after carriers whose upstream is no longer among the settings."""
     return CarrierRunner(
@@ -44,4 +45,5 @@ def runner(
         ripened=ripened,
         holds=clock.holds,
         stopped=stopped,
+        weight=weight,
     )

@@ -99,6 +99,7 @@ class App:
             has_room=self._room.is_there,
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 as above
             stopped=stopped,
+            weight=entrance.weights(self._settings),
         )
 
     def _kept(self, stopped: Stopped) -> Keeper:

@@ -10,6 +10,7 @@ It works beside the dispatcher, as the same owner: whose heartbeat is too old lo
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from batchyard.dispatch.carrier_body import ENVELOPE_BYTES
@@ -17,7 +18,7 @@ from batchyard.dispatch.carrier_errand import Errand
 from batchyard.dispatch.carrier_place import BatchPlace, Standby
 from batchyard.dispatch.carrier_tender import CarrierStore, Tender
 from batchyard.dispatch.stopped import Stopped
-from batchyard.domain.carrier import Course, Group, ends_by, gathered
+from batchyard.domain.carrier import Course, Group, ends_by, next_group
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import CarrierAdopted, CarrierMade, CarrierStranded, Emit, StoreFailed
 from batchyard.domain.request import Lease
@@ -50,11 +51,12 @@ class CarrierRunner:
         ripened: Callable[[], None] = lambda: None,
         holds: Callable[[], bool] = lambda: False,
         stopped: Stopped | None = None,
+        weight: Callable[[str], float] = lambda _workspace: 1.0,
     ) -> None:
         stopped = stopped or Stopped(emit)
         self._tender = Tender(owner, store, blobs, clock, emit, jitter, may_send, ripened, holds, stopped)
         self._standbys = {place.name: Standby(place, clock, emit) for place in places}
-        self._place_of, self._ceiling, self._new_id = place_of, ceiling, new_id
+        self._place_of, self._ceiling, self._new_id, self._weight = place_of, ceiling, new_id, weight
         self._errands: dict[str, Errand] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._workspaces: dict[str, str] = {}
@@ -204,28 +206,37 @@ class CarrierRunner:
             return
         now = self._tender.clock.now()
         backlog = await self._tender.store.backlog(now)
+        workspaces = {ready.batch: ready.workspace for ready in backlog}
+        for id_, errand in self._errands.items():  # of adopted ones the store told only the batch
+            self._workspaces.setdefault(id_, workspaces.get(errand.carrier.batch, ""))
         for name, standby in self._standbys.items():
-            gathering = standby.place.gathering
-            stopped = self._tender.stopped
-            groups = [_group(r) for r in backlog if r.batch not in stopped and self._place_of(r.model) == name]
-            open_of = Counter(self._workspaces[one] for one in self._at(name) if one in self._workspaces)
-            for group in gathered(groups, now, most=standby.most, seconds=gathering.seconds, open_of=open_of):
-                pending = group.pending
-                while pending > 0 and self._has_room(standby):
-                    try:
-                        made = await self._make(standby, group, now)
-                    except (StoreDamaged, AssertionError) as broken:
-                        stopped.stop(group.batch, "carrier", broken)
-                        break
-                    pending = pending - made if made else 0
+            await self._fill(standby, [_group(ready) for ready in backlog if self._place_of(ready.model) == name], now)
 
-    def _at(self, place: str) -> Sequence[str]:
-        return [id_ for id_, errand in self._errands.items() if errand.standby.place.name == place]
-
-    def _has_room(self, standby: Standby) -> bool:
-        place = standby.place
-        free = self._ceiling(place.name) - len(self._at(place.name))
-        return free > 0 and standby.held_for() == 0.0 and place.is_open() and not self._tender.draining
+    async def _fill(self, standby: Standby, groups: list[Group], now: datetime) -> None:
+        """Send carriers on their way for as long as there is one to be sent, and room for it."""
+        place, stopped = standby.place, self._tender.stopped
+        while standby.held_for() == 0.0 and place.is_open() and not self._tender.draining:
+            at_work = [id_ for id_, errand in self._errands.items() if errand.standby is standby]
+            slots = self._ceiling(place.name)
+            group = next_group(
+                [one for one in groups if one.batch not in stopped],
+                now,
+                most=standby.most,
+                seconds=place.gathering.seconds,
+                under_way=Counter(self._workspaces[id_] for id_ in at_work),
+                free=slots - len(at_work),
+                slots=slots,
+                weight=self._weight,
+            )
+            if group is None:
+                return
+            try:
+                made = await self._make(standby, group, now)
+            except (StoreDamaged, AssertionError) as broken:
+                stopped.stop(group.batch, "carrier", broken)
+                made = 0
+            left = group.pending - made if made else 0
+            groups[groups.index(group)] = replace(group, pending=left)
 
     async def _make(self, standby: Standby, group: Group, now: datetime) -> int:
         """Make one carrier, and send it on its way; return how many requests are in it."""

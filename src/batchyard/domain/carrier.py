@@ -9,7 +9,7 @@ key, where it knows such keys, or its list is searched by time and count. What i
 custom_ids say so, at collection; until then it is neither cancelled nor deleted, for it may be somebody else's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -26,6 +26,8 @@ COLLECTIONS = 3
 """Times that results are read which are whole, and still lack lines, before the lines are given up."""
 SLOWEST_CLOCK = timedelta(seconds=5)
 """How far the upstream's date may be off beside its own batches' times: it has whole seconds."""
+SLOTS_TO_KEEP_ONE = 4
+"""An upstream with so many slots for carriers keeps one of them for workspaces that have none under way."""
 LOOKED_FOR = 120.0
 """Seconds that a lost create is looked for at most before it is taken to have never arrived."""
 
@@ -185,16 +187,31 @@ class Group:
     ends_by: datetime
 
 
-def gathered(
-    groups: Sequence[Group], now: datetime, *, most: int, seconds: float, open_of: dict[str, int]
-) -> Sequence[Group]:
-    """Return the groups that are to travel now, those first whose workspace has the fewest carriers under way.
+def next_group(
+    groups: Sequence[Group],
+    now: datetime,
+    *,
+    most: int,
+    seconds: float,
+    under_way: Mapping[str, int],
+    free: int,
+    slots: int,
+    weight: Callable[[str], float] = lambda _workspace: 1.0,
+) -> Group | None:
+    """Return which group's next carrier takes one of ``free`` slots of ``slots``; None where none is to travel now.
 
-    A group travels when it fills a carrier, or has waited long enough for company. Ties go to the nearest deadline.
+    A group travels when it fills a carrier, or has waited long enough for company. Next is the workspace with the
+    fewest carriers ``under_way`` for its weight, then the nearest deadline. A carrier may hold its slot for a day, so
+    the last of several slots is kept for a workspace that has none: a large batch must not keep a small one waiting.
     """
     ripe = [
         group
         for group in groups
-        if now < group.ends_by and (group.pending >= most or (now - group.since).total_seconds() >= seconds)
+        if group.pending > 0
+        and now < group.ends_by
+        and (group.pending >= most or (now - group.since).total_seconds() >= seconds)
+        and (free > 1 or slots < SLOTS_TO_KEEP_ONE or not under_way.get(group.workspace, 0))
     ]
-    return sorted(ripe, key=lambda group: (open_of.get(group.workspace, 0), group.ends_by, group.batch))
+    if free < 1 or not ripe:
+        return None
+    return min(ripe, key=lambda one: (under_way.get(one.workspace, 0) / weight(one.workspace), one.ends_by, one.batch))
