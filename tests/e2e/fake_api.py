@@ -130,6 +130,9 @@ class FakeApi:
         self.largest_body = 2**28
         self.is_away: Callable[[], bool] = lambda: False
         """While this is so, every connection is closed without a word."""
+        self.most_running: int | None = None
+        self.full = Refuse(429, {"retry-after": "1"})
+        """What a create is answered with while so many batches run."""
         self.piece: int | None = None
         """Bytes of an answer that are sent at a time, each followed by a moment of nothing."""
         self._runner: web.AppRunner | None = None
@@ -214,6 +217,9 @@ class FakeApi:
         body = await request.read()
         if len(body) > self.largest_body:
             return error(413, "Request exceeds the maximum size")
+        running = sum(not batch.has_ended for batch in self.batches.values())
+        if self.most_running is not None and running >= self.most_running:
+            return error(self.full.status, "the queue is full", self.full.headers)
         key = request.headers.get("idempotency-key", "") if self.knows_keys else str(len(self.keys))
         if key not in self.keys:
             self.keys[key] = self.add(json.loads(body)["requests"]).id

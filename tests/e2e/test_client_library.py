@@ -13,8 +13,8 @@ from anthropic.types.messages import MessageBatchIndividualResponse
 
 import batchyard.client
 from batchyard.client import BadInput, Limits, Result, WrongUse, batches_of, join, may_be_sent_again, run, to_send_again
-from batchyard.client.events import Event
-from tests.e2e.fake_api import FakeApi
+from batchyard.client.events import Event, Waiting
+from tests.e2e.fake_api import FakeApi, Refuse
 
 
 def requests(count: int, fates: dict[int, str] | None = None) -> list[dict[str, Any]]:
@@ -54,6 +54,18 @@ def test_requests_may_come_from_anything_that_gives_them_one_by_one() -> None:
 
     for wanted in (slowly(), iter(requests(3)), tuple(requests(3))):
         assert len(results(FakeApi(), wanted)) == 3
+
+
+def test_progress_tells_of_calls_that_are_made_again() -> None:
+    server = FakeApi()
+    server.fail("create", Refuse(500))
+    told: list[Event] = []
+
+    assert len(results(server, requests(1), progress=told.append)) == 1
+
+    assert [event.reason for event in told if isinstance(event, Waiting)] == [
+        "the server refused: 500 api_error: scripted (req_1)"
+    ]
 
 
 def test_what_may_succeed_is_sent_again() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchyard.client.api import Api
+from batchyard.client.errors import RefusedByServer
 from batchyard.client.events import Event
 from batchyard.client.job import Job, prepared
 from batchyard.client.limits import Limits
@@ -112,3 +113,44 @@ def test_a_slow_server_is_waited_for(tmp_path: Path, undisturbed: str, piece: in
     tally, results = run(tmp_path, server, Minute())
 
     check_all(server, tally, results, undisturbed)
+
+
+def fill(server: FakeApi) -> None:
+    """Let a batch of somebody else run."""
+    server.add([{"custom_id": "x", "params": {}}])
+
+
+@pytest.mark.parametrize("knows_keys", [True, False])
+@pytest.mark.parametrize("asked", ["1", "900"])
+def test_a_full_server_gets_the_rest_once_there_is_room(
+    tmp_path: Path, undisturbed: str, asked: str, knows_keys: bool
+) -> None:
+    time, server = Minute(), FakeApi(looks=40, knows_keys=knows_keys)
+    server.most_running, server.full = 1, Refuse(429, {"retry-after": asked})
+
+    tally, results = run(tmp_path, server, time)
+
+    check_all(server, tally, results, undisturbed)
+    assert len(server.called("create")) < 20
+
+
+def test_a_server_that_is_full_of_others_is_waited_for_some_minutes(tmp_path: Path) -> None:
+    time, server = Minute(), FakeApi(looks=1000)
+    fill(server)
+    server.most_running = 1
+
+    with pytest.raises(RefusedByServer, match="the queue is full"):
+        run(tmp_path, server, time)
+
+    assert time.now >= 300
+    assert not (tmp_path / "out.jsonl.batchyard").exists()
+
+
+def test_a_limit_that_waiting_does_not_help_against_ends_the_job_at_once(tmp_path: Path) -> None:
+    time, server = Minute(), FakeApi(looks=1000)
+    server.most_running, server.full = 1, Refuse(429, {"x-should-retry": "false"})
+
+    with pytest.raises(RefusedByServer, match="the queue is full"):
+        run(tmp_path, server, time)
+
+    assert time.now < 10

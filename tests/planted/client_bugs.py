@@ -333,4 +333,11 @@ CLIENT = [
         "",
         TROUBLE,
     ),
+    Bug(
+        "a job ends when its own batches fill the server",
+        "client/batching.py",
+        "            if not refused.is_full or api.waits_if_full:",
+        "            if refused.is_full:",
+        TROUBLE,
+    ),
 ]

@@ -58,6 +58,7 @@ class Live:
         self._tenth = -1
         self._told_at = time.monotonic()
         self._complaint = ""
+        self._is_full = False
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -79,7 +80,7 @@ class Live:
 
     def hear(self, event: "Event") -> None:
         """Tell of an event of a job."""
-        from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, SentAgain
+        from batchyard.client.events import Checked, Collecting, Counted, Created, Doubtful, Fetched, Full, SentAgain
 
         match event:
             case Checked(requests, batches, known):
@@ -88,9 +89,13 @@ class Live:
                     + (f", {known} known already" if known else "")
                 )
             case Created(batch_id, number, batches, requests):
+                self._is_full = False
                 say(f"created {batch_id} ({number} of {batches}, {_many(requests, 'request')})")
             case Doubtful(batch_ids, _):
                 say(f"a create was not answered; {' or '.join(batch_ids)} may be its batch: its results will tell")
+            case Full(reason) if not self._is_full:
+                self._is_full = True
+                say(f"{reason}; the rest is created once there is room")
             case Counted(counts, fetched):
                 self.count(counts, fetched)
             case Fetched(batch_id, requests):

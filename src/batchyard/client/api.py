@@ -73,6 +73,8 @@ class Api:
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.patience = patience or Patience()
+        self.waits_if_full = True
+        """Whether a server that takes no more is waited for with all patience, or told after a few tries."""
         self._on_repeat = on_repeat
         self._sleep = sleep
         self._headers = {
@@ -195,7 +197,9 @@ class Api:
         headers = problem.headers if isinstance(problem, RefusedByServer) else {}
         lasting = isinstance(problem, RefusedByServer) and not may_be_repeated(problem.status, headers)
         seconds = pause(retry, headers, random.random(), datetime.now(UTC))  # noqa: S311 - spreads load, hides nothing
-        if lasting or isinstance(problem, BadReply) or seconds is None or self.patience.is_over(retry, waited):
+        is_full = isinstance(problem, RefusedByServer) and problem.is_full
+        patience = self.patience if self.waits_if_full or not is_full else Patience()
+        if lasting or isinstance(problem, BadReply) or seconds is None or patience.is_over(retry, waited):
             raise problem
         self._on_repeat(problem, seconds)
         await self._sleep(seconds)
@@ -212,7 +216,7 @@ class Api:
         root: str = BATCHES,
         again: bool = True,
     ) -> bytes:
-        retry, waited = 0, 0.0
+        retry, doubtful, waited = 0, 0, 0.0
         while True:
             tried = {**(headers or {}), "x-stainless-retry-count": str(retry)}
             try:
@@ -224,9 +228,10 @@ class Api:
                 if body is not None and body.problem is not None:
                     raise body.problem from None
                 if isinstance(problem, RefusedByServer):
-                    problem.repeats = retry
+                    problem.repeats = doubtful
                 if not (again or problem.had_no_effect):
                     raise
+                doubtful += not problem.had_no_effect
                 waited = await self.wait(problem, retry, waited)
             retry += 1
 

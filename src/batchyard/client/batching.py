@@ -1,12 +1,14 @@
 """The parts of a round become batches, are followed, and their results are fetched as each ends."""
 
+from collections.abc import Callable
 from decimal import Decimal
 
 from batchyard.client.api import Api
 from batchyard.client.arrange import OtherResults, arrange
 from batchyard.client.budget import Budget
 from batchyard.client.creates import Creator
-from batchyard.client.events import Counted, Created, Doubtful, Fetched, Tell
+from batchyard.client.errors import RefusedByServer
+from batchyard.client.events import Counted, Created, Doubtful, Fetched, Full, Tell
 from batchyard.client.fetch import resume
 from batchyard.client.follow import pause_after
 from batchyard.client.journal import Journal, PartState
@@ -15,6 +17,9 @@ from batchyard.client.rounds import Rounds
 from batchyard.client.source import custom_ids, request_lines
 from batchyard.client.tally import Tally
 from batchyard.client.workplace import Workplace
+
+BRIEFLY = 60.0
+"""Seconds after which a full server is asked again."""
 
 
 class Batching:
@@ -30,17 +35,19 @@ class Batching:
         self._budget = budget
         self._bounds: dict[int, Decimal] = {}
         self._latest: dict[str, MessageBatch] = {}
+        self._doubtful: set[int] = set()
 
     async def end_round(self, tell: Tell) -> None:
         """Create what is left of this round, and wait until all of it has ended and is here."""
         while not await self.create(tell):
-            await self.end_created(tell)
+            await self.end_created(tell, briefly=True)
         await self.end_created(tell)
 
     async def create(self, tell: Tell, most: int | None = None) -> bool:
-        """Create the parts of this round, so many at most; False if those that run must end first, for their cost.
+        """Create the parts of this round, so many at most; False if those that run must end first.
 
-        Raises ``CostReached`` where nothing runs that could turn out cheaper.
+        So it is where the server is full, or for their cost: ``CostReached`` where nothing runs that could turn out
+        cheaper.
         """
         parts = self._journal.of_round(self._journal.rounds - 1)
         for count, (number, state) in enumerate(parts[:most], start=1):
@@ -51,20 +58,46 @@ class Batching:
             def created(batch_id: str, count: int = count, requests: int = requests) -> None:
                 tell(Created(batch_id, count, len(parts), requests))
 
-            await self._creator.create(number, self._rounds.requests(state.round), created)
-            if state.batch_id is None:
+            if not await self._fits_in(number, state, created, tell):
+                return False
+            if state.batch_id is None and number not in self._doubtful:
+                self._doubtful.add(number)
                 tell(Doubtful(tuple(state.suspects), requests))
         return True
 
-    async def end_created(self, tell: Tell) -> None:
-        """Follow what was created of this round until all of it has ended, and fetch the results of each."""
-        waited = 0.0
+    async def _fits_in(self, number: int, state: PartState, created: Callable[[str], None], tell: Tell) -> bool:
+        """Create a part; False if the server takes no more until something of this job has ended."""
+        api = self._creator.api
+        api.waits_if_full = not self._running
+        try:
+            await self._creator.create(number, self._rounds.requests(state.round), created)
+        except RefusedByServer as refused:
+            if not refused.is_full or api.waits_if_full:
+                raise
+            tell(Full(str(refused)))
+            return False
+        finally:
+            api.waits_if_full = True
+        return True
+
+    @property
+    def _running(self) -> int:
+        return sum(bool(state.batch_ids) and state.fetched is None for state in self._journal.parts)
+
+    async def end_created(self, tell: Tell, *, briefly: bool = False) -> None:
+        """Follow what was created of this round until all of it has ended, and fetch the results of each.
+
+        ``briefly`` ends with the next that has ended, or after a minute: there may be room for another batch.
+        """
+        waited, running = 0.0, self._running
         while True:
             parts = self._journal.of_round(self._journal.rounds - 1)
             for number, state in parts:
                 await self._look(number, state, tell)
             tell(self._counted(parts))
             if all(state.fetched is not None for _, state in parts if state.sent_at is not None):
+                return
+            if briefly and (self._running < running or waited >= BRIEFLY):
                 return
             await self._creator.sleep(pause_after(waited))
             waited += pause_after(waited)
@@ -100,7 +133,7 @@ class Batching:
                 tell(Fetched(batch_id, state.part.requests))
                 return
         if not state.batch_ids:  # none of the suspects was it
-            await self._creator.create(number, self._rounds.requests(state.round), lambda _batch_id: None)
+            await self._fits_in(number, state, lambda _batch_id: None, tell)
 
     async def _fetch(self, api: Api, number: int, batch_id: str) -> bool:
         """Fetch the results of a batch; False if it was a suspect, and is of other requests."""

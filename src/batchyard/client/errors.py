@@ -5,7 +5,7 @@ Messages are for people and hold no key.
 
 from collections.abc import Mapping, Sequence
 
-TIMED_OUT, OVERLOADED = 408, 529
+TIMED_OUT, TOO_MUCH, OVERLOADED = 408, 429, 529
 
 
 class WrongUse(Exception):
@@ -51,7 +51,12 @@ class RefusedByServer(ServerError):
         self.headers = headers or {}
         self.had_no_effect = (400 <= status < 500 and status != TIMED_OUT) or status == OVERLOADED
         self.repeats = 0
-        """How often the call had failed before, in a way that may have taken effect."""
+        """How often the call had failed before in a way that may have taken effect."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the server holds as much as it may, and waiting helps."""
+        return self.status == TOO_MUCH and self.headers.get("x-should-retry") != "false"
 
     @property
     def is_certain(self) -> bool:

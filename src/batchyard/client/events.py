@@ -35,6 +35,21 @@ class Doubtful:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """The server takes no more at the moment: the rest is created once there is room."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A call failed for a reason that may pass, and is made again after so many seconds."""
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """Where all batches of this round together stand, and what the results of all rounds that are here come to."""
 
@@ -65,5 +80,5 @@ class Collecting:
     requests: int
 
 
-Event = Checked | Created | Doubtful | Counted | Fetched | SentAgain | Collecting
+Event = Checked | Created | Doubtful | Full | Waiting | Counted | Fetched | SentAgain | Collecting
 Tell = Callable[[Event], None]

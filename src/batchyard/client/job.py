@@ -143,7 +143,7 @@ class Run:
         """See to it that every part of this round has its batch, and leave."""
         batching = await self._batching(api, tell, sleep)
         while not await batching.create(tell):
-            await batching.end_created(tell)
+            await batching.end_created(tell, briefly=True)
 
     async def attempt(self, api: Api, tell: Tell, sleep: Sleep = asyncio.sleep) -> list[Final]:
         """Send the first batch alone, and return its results."""

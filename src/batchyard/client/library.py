@@ -18,8 +18,8 @@ import msgspec
 from batchyard.client.answers import extracted
 from batchyard.client.api import Api
 from batchyard.client.budget import Budget
-from batchyard.client.errors import ServerError, WrongUse
-from batchyard.client.events import Event
+from batchyard.client.errors import WrongUse
+from batchyard.client.events import Event, Waiting
 from batchyard.client.intakes import Intake
 from batchyard.client.job import Job, begun
 from batchyard.client.limits import Limits
@@ -96,7 +96,7 @@ async def run(
         job = Job("requests", limits=limits, retries=retries, budget=budget)
         work = files.enter_context(begun(job, intake, url, kept=kept, shape=Shape()))
         tell = progress or _nobody
-        async with Api(url, key, on_repeat=_nobody_waits) as api:
+        async with Api(url, key, on_repeat=lambda why, seconds: tell(Waiting(str(why), seconds))) as api:
             finals = await work.finals(api, tell)
         for final in finals:
             yield _result(final)
@@ -155,7 +155,3 @@ def _result(final: Final) -> Result:
 
 def _nobody(_event: Event) -> None:
     """Nobody listens."""
-
-
-def _nobody_waits(_problem: ServerError, _seconds: float) -> None:
-    """Nobody is told that a call is tried again."""
