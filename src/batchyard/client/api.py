@@ -74,7 +74,7 @@ class Api:
         self.base_url = base_url.rstrip("/")
         self.patience = patience or Patience()
         self.waits_if_full = True
-        """Whether a server that takes no more is waited for with all patience, or told after a few tries."""
+        """Whether a server that takes no more is waited for, as one that is away; else it is told at once."""
         self._on_repeat = on_repeat
         self._sleep = sleep
         self._headers = {
@@ -197,9 +197,9 @@ class Api:
         headers = problem.headers if isinstance(problem, RefusedByServer) else {}
         lasting = isinstance(problem, RefusedByServer) and not may_be_repeated(problem.status, headers)
         seconds = pause(retry, headers, random.random(), datetime.now(UTC))  # noqa: S311 - spreads load, hides nothing
-        is_full = isinstance(problem, RefusedByServer) and problem.is_full
-        patience = self.patience if self.waits_if_full or not is_full else Patience()
-        if lasting or isinstance(problem, BadReply) or seconds is None or patience.is_over(retry, waited):
+        is_told = isinstance(problem, RefusedByServer) and problem.is_full and not self.waits_if_full
+        is_over = is_told or self.patience.is_over(retry, waited)
+        if lasting or isinstance(problem, BadReply) or seconds is None or is_over:
             raise problem
         self._on_repeat(problem, seconds)
         await self._sleep(seconds)

@@ -1,6 +1,7 @@
 """The parts of a round become batches, are followed, and their results are fetched as each ends."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from batchyard.client.api import Api
@@ -12,6 +13,7 @@ from batchyard.client.events import Counted, Created, Doubtful, Fetched, Full, T
 from batchyard.client.fetch import resume
 from batchyard.client.follow import pause_after
 from batchyard.client.journal import Journal, PartState
+from batchyard.client.patience import pause
 from batchyard.client.replies import Counts, MessageBatch
 from batchyard.client.rounds import Rounds
 from batchyard.client.source import custom_ids, request_lines
@@ -19,7 +21,10 @@ from batchyard.client.tally import Tally
 from batchyard.client.workplace import Workplace
 
 BRIEFLY = 60.0
-"""Seconds after which a full server is asked again."""
+"""Seconds at most until a full server is asked again; fewer where it says so."""
+
+UNTOLD = 4
+"""A server that does not say when to try again is asked after as long as a call waits before its fifth try."""
 
 
 class Batching:
@@ -36,6 +41,7 @@ class Batching:
         self._bounds: dict[int, Decimal] = {}
         self._latest: dict[str, MessageBatch] = {}
         self._doubtful: set[int] = set()
+        self._briefly = BRIEFLY
 
     async def end_round(self, tell: Tell) -> None:
         """Create what is left of this round, and wait until all of it has ended and is here."""
@@ -49,6 +55,7 @@ class Batching:
         So it is where the server is full, or for their cost: ``CostReached`` where nothing runs that could turn out
         cheaper.
         """
+        self._briefly = BRIEFLY
         parts = self._journal.of_round(self._journal.rounds - 1)
         for count, (number, state) in enumerate(parts[:most], start=1):
             requests = state.part.requests
@@ -74,6 +81,8 @@ class Batching:
         except RefusedByServer as refused:
             if not refused.is_full or api.waits_if_full:
                 raise
+            seconds = pause(UNTOLD, refused.headers, 0, datetime.now(UTC))
+            self._briefly = BRIEFLY if seconds is None else min(seconds, BRIEFLY)
             tell(Full(str(refused)))
             return False
         finally:
@@ -87,7 +96,7 @@ class Batching:
     async def end_created(self, tell: Tell, *, briefly: bool = False) -> None:
         """Follow what was created of this round until all of it has ended, and fetch the results of each.
 
-        ``briefly`` ends with the next that has ended, or after a minute: there may be room for another batch.
+        ``briefly`` ends with the next that has ended, or some time later: there may be room for another batch.
         """
         waited, running = 0.0, self._running
         while True:
@@ -97,7 +106,7 @@ class Batching:
             tell(self._counted(parts))
             if all(state.fetched is not None for _, state in parts if state.sent_at is not None):
                 return
-            if briefly and (self._running < running or waited >= BRIEFLY):
+            if briefly and (self._running < running or waited >= self._briefly):
                 return
             await self._creator.sleep(pause_after(waited))
             waited += pause_after(waited)
