@@ -394,6 +394,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.both(lambda store: store.dead(self.now))
         for owner in OWNERS:
             self.both(partial(held, owner))
+        self.both(lambda store: store.owners(self.now))
         self.both(lambda store: store.blobs())
         for batch in self.both(lambda store: store.ripe()):
             assert self.finals_of(self.real, batch.id) == self.finals_of(self.model, batch.id)

@@ -15,7 +15,7 @@ from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
-from batchyard.ports import Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn, Views
+from batchyard.ports import Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn, Views
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -315,6 +315,14 @@ class NaiveStore:
 
     async def dead(self, now: datetime) -> Sequence[str]:
         return [owner for owner, beat in self.beats.items() if now - beat > self.lease_time]
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        return [
+            Owner(
+                owner, beat, now - beat < self.lease_time, len([row for row in self.requests if row.owner == owner]), 0
+            )
+            for owner, beat in self.beats.items()
+        ]
 
     async def expire(self, now: datetime) -> Sequence[str]:
         open_before = [batch.id for batch in self.batches if batch.closing is None]

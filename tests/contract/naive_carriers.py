@@ -6,7 +6,7 @@ from datetime import datetime
 
 from batchyard.domain.batch import Status
 from batchyard.domain.request import Lease
-from batchyard.ports import Carrier, CarrierState, NewCarrier, Pick
+from batchyard.ports import Carrier, CarrierState, NewCarrier, Owner, Pick
 from tests.contract.naive import NaiveStore
 
 
@@ -44,6 +44,10 @@ class NaiveStoreWithCarriers(NaiveStore):
         if owner in self.beats:
             self.carriers = tuple(("" if who == owner else who, carrier) for who, carrier in self.carriers)
         return await super().reclaim(owner, now)
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        tenders = [who for who, _ in self.carriers]
+        return [replace(owner, carriers=tenders.count(owner.id)) for owner in await super().owners(now)]
 
     async def sent(self, tender: str, carrier: str, upstream_id: str) -> bool:
         for who, known in self.carriers:

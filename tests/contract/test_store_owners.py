@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from batchyard.domain.batch import Counts
 from batchyard.domain.result import Canceled, Expired
+from batchyard.ports import Owner
 from batchyard.testing.factories import DAY, NOW, failed, later, retried, succeeded
 from tests.contract.store_table import LEASE_SECONDS
 from tests.contract.yard import Yard
@@ -222,3 +223,26 @@ def test_nobody_holds_what_was_reclaimed_and_a_stranger_holds_nothing(yard: Yard
     assert yard.held("o1") == []
     assert yard.held("nobody") == []
     assert yard.held("o2")[0] == again
+
+
+def test_owners_are_told_with_what_they_hold(yard: Yard) -> None:
+    batch, other = yard.create(4), yard.create(4)
+    yard.beat("o2", later(30))
+    yard.beat("o1", later(59))
+    first, *_ = yard.lease(batch, 3)
+    yard.lease(other, 2)
+    yard.settle(succeeded(first))
+    yard.made(other, 1, carrier="c1")
+
+    assert yard.owners(later(60)) == [
+        Owner("o2", later(30), lives=False, leases=0, carriers=0),
+        Owner("o1", later(59), lives=True, leases=4, carriers=1),
+    ]
+
+
+def test_an_owner_that_was_reclaimed_is_told_no_more(yard: Yard) -> None:
+    yard.lease(yard.create(1))
+    yard.beat("o2")
+    yard.reclaim("o1")
+
+    assert [owner.id for owner in yard.owners()] == ["o2"]

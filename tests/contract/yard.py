@@ -10,7 +10,7 @@ from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Lease, Origin
 from batchyard.domain.result import kind
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Store, Turn
 from batchyard.testing.factories import MODEL, a_batch, drafts, later, origin, sealed_files, succeeded
 
 T = TypeVar("T")
@@ -99,6 +99,9 @@ class Yard:
 
     def dead(self, now: datetime) -> list[str]:
         return sorted(self.run(self.store.dead(now)))
+
+    def owners(self, now: datetime = SOON) -> list[Owner]:
+        return list(self.run(self.store.owners(now)))
 
     def expire(self, now: datetime) -> list[str]:
         return sorted(self.run(self.store.expire(now)))

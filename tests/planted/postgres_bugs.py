@@ -77,6 +77,13 @@ POSTGRES = [
         ALONE,
     ),
     Bug(
+        "owners are told with the leases of all",
+        "store/postgres_owners.py",
+        "from leases l where l.owner = o.num) as leases",
+        "from leases l) as leases",
+        "tests/contract/test_store_owners.py",
+    ),
+    Bug(
         "a migration is not one transaction with its version",
         "store/postgres_migrate.py",
         "            await db.execute(migrations()[version + 1])\n",

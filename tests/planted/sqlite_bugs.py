@@ -146,6 +146,13 @@ SQLITE: list[Bug] = [
         "tests/contract/test_store_owners.py",
     ),
     Bug(
+        "SQLite: carriers are told among the owners",
+        "store/sqlite_owners.py",
+        "from owners o where beat > 0 order by num",
+        "from owners o order by num",
+        "tests/contract/test_store_owners.py",
+    ),
+    Bug(
         "SQLite: the seal does not recount",
         "store/sqlite_upkeep.py",
         "recount = _recount(connection, stored) if stored.ripe else stored.counts",

@@ -11,7 +11,7 @@ from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.prices import Prices
-from batchyard.ports.stores import Batches, NewBatch, Store, Upkeep, Work
+from batchyard.ports.stores import Batches, NewBatch, Owner, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
 from batchyard.ports.views import Views
 from batchyard.ports.world import Clock, Keys, KeyShelf, Principal, Space
@@ -34,6 +34,7 @@ __all__ = [
     "Keys",
     "NewBatch",
     "NewCarrier",
+    "Owner",
     "Page",
     "Pick",
     "Prices",

@@ -109,6 +109,18 @@ class Work(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An owner as operators see it: its last heartbeat, whether it lives by that, how many requests it has in flight,
+    and how many carriers it tends."""
+
+    id: str
+    beaten_at: datetime
+    lives: bool
+    leases: int
+    carriers: int
+
+
 class Upkeep(Protocol):
     """What ends batches and keeps the store small."""
 
@@ -120,6 +132,9 @@ class Upkeep(Protocol):
 
     async def dead(self, now: datetime) -> Sequence[str]:
         """Return the owners whose last heartbeat is older than the lease time."""
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        """Return every owner that lives or is not reclaimed yet, in the order in which they came."""
 
     async def expire(self, now: datetime) -> Sequence[str]:
         """Close every batch past ``expires_at`` for good; return those closed by this call."""

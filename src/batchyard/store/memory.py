@@ -16,7 +16,7 @@ from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Succeeded
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Short, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
 from batchyard.store.memory_carriers import MemoryCarriers
 from batchyard.store.memory_views import MemoryViews
@@ -215,6 +215,9 @@ class MemoryStore:
 
     async def dead(self, now: datetime) -> Sequence[str]:
         return [owner for owner, beaten_at in self._owners.items() if now - beaten_at > self._lease_time]
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        return self._carriers.owners(now)
 
     async def expire(self, now: datetime) -> Sequence[str]:
         closed = []

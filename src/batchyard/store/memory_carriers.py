@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from batchyard.domain.batch import Status
 from batchyard.domain.request import Lease
-from batchyard.ports import Carrier, CarrierState, NewCarrier, Pick
+from batchyard.ports import Carrier, CarrierState, NewCarrier, Owner, Pick
 from batchyard.store.memory_batch import Row, StoredBatch
 
 Held = dict[str, dict[tuple[str, int], Row]]
@@ -91,6 +91,19 @@ class MemoryCarriers:
         for row in self._leased.pop(carrier).values():
             self._batches[row.lease.batch].release(row, now, paid=0 if lost else 1)
         return True
+
+    def owners(self, now: datetime) -> Sequence[Owner]:
+        """Return every owner, with the carriers that it tends."""
+        return [
+            Owner(
+                id=owner,
+                beaten_at=beaten_at,
+                lives=now - beaten_at < self._lease_time,
+                leases=len(self._leased.get(owner, {})),
+                carriers=len(self.tended(owner)),
+            )
+            for owner, beaten_at in self._owners.items()
+        ]
 
     def forget(self, tender: str) -> None:
         """Its tender was reclaimed: whoever adopts them tends them, were it the same one, come back."""

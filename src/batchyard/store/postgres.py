@@ -12,12 +12,13 @@ from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Turn
 from batchyard.store import (
     postgres_batches,
     postgres_carriers,
     postgres_create,
     postgres_finals,
+    postgres_owners,
     postgres_upkeep,
     postgres_work,
 )
@@ -70,7 +71,7 @@ class PostgresStore:
 
     async def time(self) -> datetime:
         """Return the database's time."""
-        return moment(await self._connections.read(lambda db: db.fetchval(f"select {postgres_batches.CLOCK}")))
+        return moment(await self._connections.read(lambda db: db.fetchval(f"select {postgres_owners.CLOCK}")))
 
     def _judged_at(self, now: datetime) -> int | None:
         """Return the time by which heartbeats are judged; None for the database's own."""
@@ -101,7 +102,7 @@ class PostgresStore:
 
     async def beat(self, owner: str, now: datetime) -> int:
         at = self._judged_at(now)
-        return await self._connections.write(lambda db: postgres_batches.beat(db, owner, at, self._lease_micros))
+        return await self._connections.write(lambda db: postgres_owners.beat(db, owner, at, self._lease_micros))
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
         return await self._connections.read(lambda db: postgres_batches.backlog(db, micros(now)))
@@ -123,7 +124,11 @@ class PostgresStore:
 
     async def dead(self, now: datetime) -> Sequence[str]:
         at = self._judged_at(now)
-        return await self._connections.read(lambda db: postgres_batches.dead(db, at, self._lease_micros))
+        return await self._connections.read(lambda db: postgres_owners.dead(db, at, self._lease_micros))
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        at = self._judged_at(now)
+        return await self._connections.read(lambda db: postgres_owners.owners(db, at, self._lease_micros))
 
     async def expire(self, now: datetime) -> Sequence[str]:
         return await self._connections.write(lambda db: postgres_upkeep.expire(db, now))

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 NEWS = "batchyard"
 """The channel on which other processes are told that there is something to do."""
-CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
-"""The database's own time, in microseconds since 1970."""
 
 
 async def find(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, lock: bool = False) -> StoredBatch:
@@ -98,33 +96,6 @@ async def delete(db: "PoolConnectionProxy", workspace: str, batch_id: str) -> Ba
     await postgres_views.forget_batch(db, stored.num)
     await db.execute("delete from batches where num = $1", stored.num)
     return batch
-
-
-async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_micros: int) -> int:
-    """Note the owner's heartbeat, at the database's own time without ``now``; return how many owners live."""
-    await db.execute(
-        f"insert into owners (id, beat) values ($1, coalesce($2::bigint, {CLOCK}))"  # noqa: S608
-        " on conflict (id) do update set beat = excluded.beat",
-        owner,
-        now,
-    )
-    return int(
-        await db.fetchval(
-            f"select count(*) from owners where coalesce($1::bigint, {CLOCK}) - beat < $2",  # noqa: S608
-            now,
-            lease_micros,
-        )
-    )
-
-
-async def dead(db: "PoolConnectionProxy", now: int | None, lease_micros: int) -> Sequence[str]:
-    """Return the owners whose last heartbeat is older than the lease; carriers have none (0)."""
-    rows = await db.fetch(
-        f"select id from owners where beat > 0 and coalesce($1::bigint, {CLOCK}) - beat > $2 order by num",  # noqa: S608
-        now,
-        lease_micros,
-    )
-    return [row["id"] for row in rows]
 
 
 _BACKLOG = f"""

@@ -13,7 +13,7 @@ import msgspec
 
 from batchyard.domain.request import Lease
 from batchyard.ports import Carrier, CarrierState, NewCarrier, Pick
-from batchyard.store.postgres_batches import CLOCK
+from batchyard.store.postgres_owners import CLOCK
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_upkeep import release
 from batchyard.store.postgres_work import held, known, turn

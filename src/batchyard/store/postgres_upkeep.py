@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.store import postgres_views
-from batchyard.store.postgres_batches import CLOCK
+from batchyard.store.postgres_owners import CLOCK
 from batchyard.store.postgres_rows import StoredBatch, batches
 from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
 

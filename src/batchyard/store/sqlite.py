@@ -18,13 +18,14 @@ from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Turn
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Turn
 from batchyard.store import (
     database,
     sqlite_batches,
     sqlite_carriers,
     sqlite_create,
     sqlite_finals,
+    sqlite_owners,
     sqlite_quota,
     sqlite_upkeep,
     sqlite_work,
@@ -146,7 +147,7 @@ class SqliteStore:
         return await self._writer.run(self._wiping(lambda c: sqlite_batches.delete(c, workspace, batch_id)))
 
     async def beat(self, owner: str, now: datetime) -> int:
-        return await self._writer.run(lambda c: sqlite_batches.beat(c, owner, micros(now), self._lease_micros))
+        return await self._writer.run(lambda c: sqlite_owners.beat(c, owner, micros(now), self._lease_micros))
 
     async def backlog(self, now: datetime) -> Sequence[Ready]:
         return await self._readers.run(lambda connection: sqlite_batches.backlog(connection, micros(now)))
@@ -161,7 +162,10 @@ class SqliteStore:
         return await self._writer.run(lambda connection: sqlite_upkeep.reclaim(connection, owner, now))
 
     async def dead(self, now: datetime) -> Sequence[str]:
-        return await self._readers.run(lambda c: sqlite_upkeep.dead(c, micros(now) - self._lease_micros))
+        return await self._readers.run(lambda c: sqlite_owners.dead(c, micros(now) - self._lease_micros))
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        return await self._readers.run(lambda c: sqlite_owners.owners(c, micros(now), self._lease_micros))
 
     async def expire(self, now: datetime) -> Sequence[str]:
         return await self._writer.run(lambda connection: sqlite_upkeep.expire(connection, now))

@@ -86,14 +86,6 @@ def delete(connection: apsw.Connection, workspace: str, batch_id: str) -> Batch:
     return batch
 
 
-def beat(connection: apsw.Connection, owner: str, now: int, lease_micros: int) -> int:
-    """Note the owner's heartbeat; return how many owners live."""
-    connection.execute(
-        "insert into owners (id, beat) values (?, ?) on conflict (id) do update set beat = excluded.beat", (owner, now)
-    )
-    return int(connection.execute("select count(*) from owners where ? - beat < ?", (now, lease_micros)).get)
-
-
 def backlog(connection: apsw.Connection, now: int) -> Sequence[Ready]:
     """Return what may be leased: indexes batches_live and, for what waits for its time, requests_waiting."""
     connection.execute("begin")

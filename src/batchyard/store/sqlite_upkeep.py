@@ -145,13 +145,3 @@ def blobs(connection: apsw.Connection) -> set[str]:
         " union all select ledger from batches where results is not null)"
     ).get
     return set(_decode_names(names))
-
-
-def dead(connection: apsw.Connection, beat_before: int) -> Sequence[str]:
-    """Return the owners whose last heartbeat is older than that; carriers have none (0)."""
-    return _decode_names(
-        connection.execute(
-            "select json_group_array(id) from (select id from owners where beat between 1 and ? - 1 order by num)",
-            (beat_before,),
-        ).get
-    )

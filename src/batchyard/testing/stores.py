@@ -12,7 +12,7 @@ from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Page, Pick, Ready, Store, Turn, Views
+from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Store, Turn, Views
 
 T = TypeVar("T")
 
@@ -71,6 +71,9 @@ class StoreAround:
 
     async def dead(self, now: datetime) -> Sequence[str]:
         return await self._call("dead", lambda: self._inner.dead(now))
+
+    async def owners(self, now: datetime) -> Sequence[Owner]:
+        return await self._call("owners", lambda: self._inner.owners(now))
 
     async def expire(self, now: datetime) -> Sequence[str]:
         return await self._call("expire", lambda: self._inner.expire(now))

@@ -1,0 +1,55 @@
+"""Owners in the PostgreSQL store: who lives, who does not, and what they hold, by the database's time if wanted."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from batchyard.ports import Owner
+from batchyard.store.sqlite_rows import moment
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
+"""The database's own time, in microseconds since 1970."""
+
+
+async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_micros: int) -> int:
+    """Note the owner's heartbeat, at the database's own time without ``now``; return how many owners live."""
+    await db.execute(
+        f"insert into owners (id, beat) values ($1, coalesce($2::bigint, {CLOCK}))"  # noqa: S608
+        " on conflict (id) do update set beat = excluded.beat",
+        owner,
+        now,
+    )
+    return int(
+        await db.fetchval(
+            f"select count(*) from owners where coalesce($1::bigint, {CLOCK}) - beat < $2",  # noqa: S608
+            now,
+            lease_micros,
+        )
+    )
+
+
+async def dead(db: "PoolConnectionProxy", now: int | None, lease_micros: int) -> Sequence[str]:
+    """Return the owners whose last heartbeat is older than the lease; carriers have none (0)."""
+    rows = await db.fetch(
+        f"select id from owners where beat > 0 and coalesce($1::bigint, {CLOCK}) - beat > $2 order by num",  # noqa: S608
+        now,
+        lease_micros,
+    )
+    return [row["id"] for row in rows]
+
+
+async def owners(db: "PoolConnectionProxy", now: int | None, lease_micros: int) -> Sequence[Owner]:
+    """Return all owners; indexes leases_of_owner and carriers_open."""
+    rows = await db.fetch(
+        f"""
+        select o.id, o.beat, coalesce($1::bigint, {CLOCK}) - o.beat < $2 as lives,
+            (select count(*) from leases l where l.owner = o.num) as leases,
+            (select count(*) from carriers c where c.owner = o.num and c.state in ('made', 'sent')) as carriers
+        from owners o where o.beat > 0 order by o.num
+        """,  # noqa: S608
+        now,
+        lease_micros,
+    )
+    return [Owner(row["id"], moment(row["beat"]), row["lives"], row["leases"], row["carriers"]) for row in rows]
