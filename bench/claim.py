@@ -1,10 +1,10 @@
 """What a lease costs on PostgreSQL while more and more requests wait: ``python -m bench.claim postgresql://…``.
 
 For each size the store is filled up to so many waiting requests, in batches of 100,000. Then one owner takes turns:
-each leases 64 requests of some batch and settles those of the turn before. Told are, for each turn: the CPU that the
-server process spent, how many pages it touched, and the wall time (which means little on a machine that does other
-things too). The server must be on this machine, and its schema ``batchyard`` is filled: name a database with nothing
-in it.
+each leases 64 requests of some batch and settles those of the turn before. Told are the size of the database, and for
+each turn: the CPU that the server process spent, how many pages it touched, and the wall time (which means little on a
+machine that does other things too). The server must be on this machine, and its schema ``batchyard`` is filled: name a
+database with nothing in it.
 """
 
 import asyncio
@@ -90,7 +90,9 @@ async def turns(store: PostgresStore, backlog: Backlog, watch: Any, server: int)
     touched = await _pages(watch) - pages
     await store.turn("o1", [succeeded(lease, MESSAGE) for lease in held], [], later(60))
     counted = TURNS - PLANNED
+    megabytes = await watch.fetchval("select pg_database_size(current_database())") / 1e6
     return {
+        "database_mb": round(megabytes),
         "server_cpu_ms": round(1000 * spent / counted, 2),
         "pages": round(touched / counted, 1),
         "median_ms": round(1000 * statistics.median(seconds[PLANNED:]), 2),

@@ -82,6 +82,8 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         if name in given and given[name].text.startswith(begins):
             shown = DECLARED[name].kind.show(given[name].text)
             raise ConfigError(f"{given[name].label}{shown}: needs {needed}, which is not in this version")
+    if values.get("role", "all") != "all" and "database" not in given:
+        raise ConfigError(f"{given['role'].label}{values['role']}: needs a database; a data folder is one process's")
     upstreams, routes = _upstreams(file, tables, given, environ)
     limits, workspaces = read_workspaces(file, tables.get("limits", {}), tables.get("workspaces", {}))
     return Settings(

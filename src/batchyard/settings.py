@@ -61,6 +61,7 @@ class Settings:
     )
     upstream_key_env: str | None = _absent(VARIABLE, "no key", "Environment variable with the model server's key.")
     model: str | None = _absent(TEXT, "as the client says", "Ask model servers for this model, whatever clients say.")
+    role: str = _option(one_of("all", "api", "dispatch"), "all", "What this process does, of several on one database.")
     concurrency: int = _option(whole(1, 100_000), "64", "Most requests in flight there, over all our processes.")
     public_url: str | None = _absent(HTTP_URL, "from address and Host", "What results_url begins with.")
     config: Path | None = _absent(FILE, f"{FILE_NAME} if there", "File of settings.")

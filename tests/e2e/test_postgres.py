@@ -26,19 +26,22 @@ PASSING = ("requests", "results", "attempts", "parts", "waiting", "leases", "tal
 class Fleet:
     """Some servers that share one database and one folder of blobs, and an upstream that counts."""
 
-    def __init__(self, folder: Path, cluster: Cluster, upstream: CountingUpstream, servers: int, lease: str) -> None:
+    def __init__(
+        self, folder: Path, cluster: Cluster, upstream: CountingUpstream, roles: Sequence[str], lease: str
+    ) -> None:
         self.cluster, self.upstream = cluster, upstream
         self.schema = "fleet"
         options = ("--upstream", upstream.url, "--concurrency", str(SLOTS))
         self.servers = []
-        for number in range(servers):
+        for number, role in enumerate(roles):
             own = folder / f"server{number}"
             own.mkdir()
-            environ = {"BATCHYARD_LEASE": lease, "BATCHYARD_DATABASE": cluster.schema_url(self.schema)}
+            database = cluster.schema_url(self.schema)
+            environ = {"BATCHYARD_LEASE": lease, "BATCHYARD_DATABASE": database, "BATCHYARD_ROLE": role}
             self.servers.append(ServerProcess(own / "data", *options, environ=environ))
         shared = folder / "server0" / "data"
         shared.mkdir()
-        for number in range(1, servers):
+        for number in range(1, len(roles)):
             (folder / f"server{number}" / "data").symlink_to(shared)
         self._done = 0
 
@@ -89,11 +92,13 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, *, servers: int = 2, latency: float = 0.02, lease: str = "1s") -> Iterator[Fleet]:
+def fleet(
+    folder: Path, *, roles: Sequence[str] = ("all", "all"), latency: float = 0.02, lease: str = "1s"
+) -> Iterator[Fleet]:
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster())
         upstream = stack.enter_context(CountingUpstream(latency))
-        made = Fleet(folder, cluster, upstream, servers, lease)
+        made = Fleet(folder, cluster, upstream, roles, lease)
         stack.callback(made.kill)
         made.start()
         yield made

@@ -77,6 +77,13 @@ POSTGRES = [
         ALONE,
     ),
     Bug(
+        "an API process runs batches too",
+        "app/process.py",
+        'if self._settings.role != "api" else []',
+        "if True else []",
+        "tests/e2e/test_roles.py",
+    ),
+    Bug(
         "owners are told with the leases of all",
         "store/postgres_owners.py",
         "from leases l where l.owner = o.num) as leases",

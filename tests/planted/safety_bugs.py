@@ -254,8 +254,8 @@ SAFE = [
     Bug(
         "a stop cuts what is in flight",
         "app/process.py",
-        "                timeout = self._settings.drain_timeout.total_seconds()",
-        "                timeout = 0.0",
+        "        timeout = self._settings.drain_timeout.total_seconds()",
+        "        timeout = 0.0",
         "tests/e2e/test_signals.py",
     ),
 ]

@@ -182,7 +182,7 @@ SQLITE: list[Bug] = [
     ),
     Bug(
         "SQLite: a carrier dies like a dispatcher",
-        "store/sqlite_upkeep.py",
+        "store/sqlite_owners.py",
         "where beat between 1 and ? - 1",
         "where beat <= ? - 1",
         CARRIERS,

@@ -110,6 +110,8 @@ def test_durations_have_units(text: str, value: timedelta) -> None:
         ({"public_url": "https://h/#x"}, "--public-url 'https://h/'"),
         ({"upstream_api": "grpc"}, "--upstream-api 'grpc': must be messages or chat-completions"),
         ({"database": "mysql://h/d"}, "--database 'mysql://h/d': must be postgresql://host/name"),
+        ({"role": "worker"}, "--role 'worker': must be all or api or dispatch"),
+        ({"role": "api"}, "--role api: needs a database; a data folder is one process's"),
         ({"config": "/nonexistent/x.toml"}, "/nonexistent/x.toml: cannot be read: No such file or directory"),
     ],
 )

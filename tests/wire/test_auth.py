@@ -146,6 +146,7 @@ def test_an_unknown_version_is_a_400(version: str) -> None:
         ("POST", f"/batchyard/v1/batches/{UNKNOWN}/pause", "cancel"),
         ("POST", f"/batchyard/v1/batches/{UNKNOWN}/resume", "cancel"),
         ("GET", f"/batchyard/v1/batches/{UNKNOWN}/attempts", "read"),
+        ("GET", "/batchyard/v1/owners", "admin"),
         ("POST", "/v1/messages", "submit"),
         ("POST", "/v1/messages/count_tokens", "submit"),
         ("GET", "/v1/models", "read"),

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp
@@ -32,6 +32,7 @@ from batchyard.web.api import build_api
 from batchyard.web.crowd import Crowd
 from batchyard.web.fixtures import Fixtures
 from batchyard.web.keys import KeyBook
+from batchyard.web.roles import serving
 from batchyard.web.routes import nothing_over
 from batchyard.web.server import Server
 from batchyard.wire import result_line
@@ -135,7 +136,10 @@ class App:
             not_ready=lambda: self._not_ready or self._room.reason(),
             metrics=metrics.render,
             folder=folder.own(self._settings, self._store),
-            overlay=Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
+            overlay=serving(
+                self._settings.role,
+                Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
+            ),
         )
 
     def emit(self, event: Event) -> None:
@@ -164,15 +168,13 @@ class App:
             self.emit(recovered)  # not before it is sure that we start: a refusal is one line
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)
-            working = asyncio.create_task(self._dispatcher.run(), name="dispatcher")
-            keeping = asyncio.create_task(self._keeper.run(), name="keeper")
-            carrying = asyncio.create_task(self._carriers.run(), name="carriers")
+            parts = self._begun() if self._settings.role != "api" else []
             following = [asyncio.create_task(follow(self.wake), name="follow") for follow in self._follow]
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")
             sys.stdout.flush()
-            return await self._until_stopped(working, keeping, carrying, *following)
+            return await self._until_stopped(parts, following)
         finally:
             await self._server.close(CLOSE_SECONDS)
             for place in self._places:
@@ -180,27 +182,41 @@ class App:
             await self._carriers.close()
             self._book.close()
 
-    async def _until_stopped(self, working: _Task, keeping: _Task, carrying: _Task, *following: _Task) -> int:
+    def _begun(self) -> Sequence[_Task]:
+        """Begin what runs batches: the dispatcher, the carriers, the keeper."""
+        parts = {"dispatcher": self._dispatcher.run, "carriers": self._carriers.run, "keeper": self._keeper.run}
+        return [asyncio.create_task(run(), name=name) for name, run in parts.items()]
+
+    async def _until_stopped(self, parts: Sequence[_Task], following: Sequence[_Task]) -> int:
         drain = asyncio.create_task(self._stop.drain.wait())
         cut = asyncio.create_task(self._stop.cut.wait())
-        tasks = (working, keeping, carrying, drain, cut, *following)
+        tasks = (*parts, drain, cut, *following)
         try:
-            await asyncio.wait((working, keeping, carrying, drain), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*parts, drain), return_when=asyncio.FIRST_COMPLETED)
             if drain.done():
                 self._not_ready = "draining"
-                self._dispatcher.drain()
-                self._carriers.drain()
-                timeout = self._settings.drain_timeout.total_seconds()
-                drained = asyncio.create_task(_all_done(working, carrying))
-                await asyncio.wait((drained, cut), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                drained = asyncio.create_task(self._drained(parts))
+                await asyncio.wait((drained, cut), return_when=asyncio.FIRST_COMPLETED)
                 drained.cancel()
-                if working.done() and carrying.done():
-                    await self._keeper.settle_down()
-            return self._verdict(working, keeping, carrying)
+                await asyncio.gather(drained, return_exceptions=True)
+            return self._verdict(*parts)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _drained(self, parts: Sequence[_Task]) -> None:
+        """Finish what is in flight, for as long as the settings allow. An API alone finishes the answers under way."""
+        timeout = self._settings.drain_timeout.total_seconds()
+        if not parts:
+            await self._server.close(timeout)
+            return
+        self._dispatcher.drain()
+        self._carriers.drain()
+        sending = parts[:2]
+        _, running = await asyncio.wait(sending, timeout=timeout)
+        if not running:
+            await self._keeper.settle_down()
 
     def _verdict(self, *parts: _Task) -> int:
         """0 for a stop that was asked for, 1 for a part that died: whoever watches us should start us again."""
@@ -209,8 +225,3 @@ class App:
                 self.emit(BugFound(task.get_name(), bug))
                 return 1
         return 0
-
-
-async def _all_done(*tasks: _Task) -> None:
-    """Return when all have ended, however they did."""
-    await asyncio.wait(tasks)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, estimate, folder, keys, labels, many, retry, run, serve, upstreams, usage
+from batchyard.cli import batches, estimate, folder, keys, labels, many, owners, retry, run, serve, upstreams, usage
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -56,6 +56,7 @@ program.command("pause")(batches.pause)
 program.command("resume")(batches.resume)
 program.command("delete")(many.delete)
 program.command("retry")(retry.retry)
+program.command("owners")(owners.owners)
 program.command("check")(folder.check)
 program.command("backup")(folder.backup)
 program.command("usage")(usage.usage)

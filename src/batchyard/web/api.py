@@ -74,7 +74,7 @@ def build_api(
         Messages(calls, settings.max_request_bytes, means.budget),
         Models(calls),
     )
-    seen = beside.Sources(batches, work, views, prices, blobs, clock, emit, settings, handlers.creates)
+    seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, handlers.creates)
     table = [*routes(handlers), *beside.routes(seen)]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)

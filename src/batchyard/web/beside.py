@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from batchyard.domain.access import Scope
 from batchyard.domain.events import Emit
-from batchyard.ports import Batches, Blobs, Clock, Prices, Views, Work
+from batchyard.ports import Batches, Blobs, Clock, Prices, Upkeep, Views, Work
 from batchyard.web.creates import Creates
 from batchyard.web.details import Details
 from batchyard.web.follow import Follows
+from batchyard.web.owners import Owners
 from batchyard.web.reruns import Reruns
 from batchyard.web.routes import Route
 from batchyard.web.sealed import SealedFiles
@@ -21,6 +22,7 @@ class Sources:
 
     batches: Batches
     work: Work
+    upkeep: Upkeep
     views: Views
     prices: Prices
     blobs: Blobs
@@ -37,6 +39,7 @@ def routes(of: Sources) -> list[Route]:
     details = Details(of.batches, of.work, of.views, of.prices, of.clock)
     follows = Follows(of.batches, of.views, files, of.clock, of.settings)
     reruns = Reruns(of.batches, of.blobs, files, of.creates)
+    owners = Owners(of.upkeep, of.clock)
     batches, one = "/batchyard/v1/batches", "/batchyard/v1/batches/{batch_id}"
     return [
         Route("GET", batches, Scope.READ, details.page),
@@ -44,6 +47,7 @@ def routes(of: Sources) -> list[Route]:
         Route("POST", f"{one}/labels", Scope.SUBMIT, details.label),
         Route("GET", f"{one}/results", Scope.READ, follows.results),
         Route("POST", f"{one}/rerun", Scope.SUBMIT, reruns.rerun),
+        Route("GET", "/batchyard/v1/owners", Scope.ADMIN, owners.owners),
         Route("GET", "/batchyard/v1/usage", Scope.READ, usages.usage),
         Route("GET", "/batchyard/v1/usage/all", Scope.ADMIN, usages.usage, {"everybody": True}),
     ]

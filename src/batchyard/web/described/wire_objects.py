@@ -118,6 +118,16 @@ WIRE_OBJECTS: Mapping[str, Schema] = {
     "Server": exactly(
         {"name": const("batchyard"), "version": _TEXT, "idempotency_key_seconds": _NUMBER},
     ),
+    "Owners": exactly({"owners": {"type": "array", "items": ref("Owner")}}),
+    "Owner": exactly(
+        {
+            "id": _TEXT,
+            "lives": {"type": "boolean"},
+            "seconds_since_heartbeat": {"type": "number", "minimum": 0},
+            "leases": _NUMBER,
+            "carriers": _NUMBER,
+        }
+    ),
     "Health": exactly({"status": {"enum": ["ok", "ready", "not ready"]}, "reason": _TEXT}, optional=("reason",)),
     "Attempts": at_least({"seq": _NUMBER, "custom_id": _TEXT, "result": _TEXT}),
     "Paused": exactly({"id": ref("BatchId"), "paused": {"type": "boolean"}}),

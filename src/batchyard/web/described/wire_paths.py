@@ -71,6 +71,7 @@ WIRE: Mapping[tuple[str, str], Operation] = {
         "retrieve_model", "Return one model.", json_of("Model"), also=_MODEL_SERVER
     ),
     ("GET", "/batchyard/v1/server"): Operation("server", "Say what this server is.", json_of("Server")),
+    ("GET", "/batchyard/v1/owners"): Operation("owners", "List who dispatches on its store.", json_of("Owners")),
     ("GET", f"{_OURS}/attempts"): Operation(
         "batch_attempts", "Return every attempt of every request so far.", lines_of("Attempts")
     ),

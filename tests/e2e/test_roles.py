@@ -1,0 +1,74 @@
+"""Processes of different roles on one PostgreSQL: who does what, and restarts one after the other."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from batchyard.cli.main import status
+from tests.e2e.test_postgres import fleet
+
+MESSAGE = json.dumps(
+    {
+        "model": "claude-haiku-4-5-20251001",
+        "max_tokens": 20,
+        "messages": [{"role": "user", "content": "somebody waits"}],
+    }
+).encode()
+
+
+def test_an_api_and_dispatchers_share_the_work_and_are_restarted_in_turn(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api", "dispatch", "dispatch", "api"), lease="30s", latency=0.05) as here:
+        api, one, other, _ = here.servers
+        batch = api.create(600)["id"]
+        owners = api.call("GET", "/batchyard/v1/owners")["owners"]
+        assert [(owner["lives"], owner["carriers"]) for owner in owners] == [(True, 0), (True, 0)]
+        for server in (one, api, other):
+            time.sleep(0.2)
+            assert server.stop() == 0
+            server.start()
+        here.until_ended(batch, 600)
+
+        here.check(batch, 600, repeated=0)
+
+
+def test_each_role_serves_its_own_paths_and_names_the_other(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api", "dispatch")) as here:
+        api, dispatcher = here.servers
+
+        status, answer = api.raw("POST", "/v1/messages", MESSAGE)
+        assert (status, b"role dispatch or all" in answer) == (403, True)
+        assert dispatcher.call("POST", "/v1/messages", MESSAGE)["content"][0]["text"] == "somebody waits"
+        for path in (
+            "/v1/messages/batches",
+            "/v1/messages/batches/msgbatch_1/results",
+            "/batchyard/v1/batches/x/attempts",
+        ):
+            status, answer = dispatcher.raw("GET", path)
+            assert (status, b"role api or all" in answer) == (403, True)
+        for server in here.servers:
+            assert server.call("GET", "/readyz") == {"status": "ready"}
+
+
+def test_owners_are_listed_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "anything")
+    with fleet(tmp_path, roles=("dispatch", "all")) as here:
+        assert status(["owners", "--base-url", here.servers[0].url]) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert status(["owners", "--base-url", here.servers[1].url, "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)["owners"]
+
+    assert shown[0].split() == ["id", "state", "heartbeat", "in", "flight", "carriers"]
+    assert {line.split()[0] for line in shown[1:]} == {owner["id"] for owner in told}
+    assert [(owner["lives"], owner["leases"]) for owner in told] == [(True, 0), (True, 0)]
+
+
+def test_an_api_that_stops_finishes_the_answers_under_way(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api",)) as here:
+        assert here.servers[0].create(3)["processing_status"] == "in_progress"
+        assert here.servers[0].stop() == 0
+
+    assert not here.upstream.calls
