@@ -31,11 +31,12 @@ test: .venv/.dev ## all tests in their short form
 test-unit: .venv/.dev ## the quick ones
 	$(BIN)/python -m pytest tests/unit
 
-check: .venv/.dev ## ruff, mypy, layers
+check: .venv/.dev ## ruff, mypy, bandit, layers, SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/unit/test_architecture.py
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive src
+	$(BIN)/python -m pytest tests/unit/test_architecture.py tests/unit/test_sql.py
 
 format: .venv/.dev ## let ruff format
 	$(BIN)/ruff check --fix .
@@ -55,12 +56,12 @@ accept: .venv/.dev ## the long forms, and every planted bug
 	$(BIN)/python tests/planted/run.py
 
 lock: ## pin the requirements anew (needs pip-tools)
-	cd requirements && for name in run dev bench; do \
+	cd requirements && for name in run dev bench fuzz; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
 
 clean: ## remove what was made here
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-fuzz .stamp-venv-fuzz .mypy_cache .ruff_cache
 
 lock-sdks: ## pin anew what the tests of the SDKs need (needs pip-tools and npm)
 	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama; do \

@@ -9,6 +9,7 @@ KEYS = "tests/wire/test_keys.py"
 SHARES = "tests/simulation/test_shares.py"
 GUARDED = "tests/wire/test_guards.py"
 OPENAPI = "tests/unit/test_openapi.py"
+FUZZ = "tests/fuzz/test_fuzz.py"
 HELD = "tests/simulation/test_held.py"
 LIMITS = "tests/wire/test_limits.py"
 QUOTA = "tests/contract/test_store_quota.py"
@@ -322,5 +323,33 @@ TENANT = [
         "        return Answer(wire.batch_json(batch, call.base_url))",
         "        return Answer(wire.batch_json(batch, call.base_url), 201)",
         "tests/e2e/test_openapi.py",
+    ),
+    Bug(
+        "a key that is looked up becomes part of a statement",
+        "web/key_file.py",
+        '"update keys set revoked_at',
+        'f"update keys /* {key_id} */ set revoked_at',
+        "tests/unit/test_sql.py",
+    ),
+    Bug(
+        "a fallback block without a model breaks the reader",
+        "domain/assemble.py",
+        "_fallbacks.decode(event.content_block).to.model",
+        '_objects.decode(_objects.decode(event.content_block)["to"])["model"]',
+        FUZZ,
+    ),
+    Bug(
+        "a request is cut where a chunk ends",
+        "intake/scan.py",
+        "            block = block[:-1]  # what it escapes comes with the next block",
+        "            pass",
+        FUZZ,
+    ),
+    Bug(
+        "events end where a chunk ends",
+        "domain/sse.py",
+        "        self._tail = bytearray(rest)\n",
+        "        self._tail = bytearray()\n",
+        FUZZ,
     ),
 ]

@@ -32,9 +32,18 @@ class _Event(msgspec.Struct):
     usage: msgspec.Raw = RAW
 
 
+class _Model(msgspec.Struct):
+    model: msgspec.Raw
+
+
+class _Fallback(msgspec.Struct):
+    to: _Model
+
+
 _EVENT = {"type", "delta", "usage"}
 _events = msgspec.json.Decoder(_Event)
 _deltas = msgspec.json.Decoder(Delta)
+_fallbacks = msgspec.json.Decoder(_Fallback)
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
@@ -138,7 +147,7 @@ class Assembly:
         if not 0 <= event.index <= len(self._blocks):
             raise NotWhole("lacks a block of its content")
         if block.kind == "fallback":  # another model took over: the Message names the one that answered
-            self._message["model"] = _objects.decode(_objects.decode(event.content_block)["to"])["model"]
+            self._message["model"] = _fallbacks.decode(event.content_block).to.model
         self._blocks.append(block)
         self._at[event.index] = block
         self._told += len(bytes(event.content_block))

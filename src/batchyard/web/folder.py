@@ -18,7 +18,7 @@ from batchyard.web.bodies import Bodies
 from batchyard.web.calls import Answer, ApiCall, Sendable
 from batchyard.web.hosts import Hosts
 
-TOKEN_HEADER = "batchyard-owner"  # noqa: S105 the name of a header
+TOKEN_HEADER = "batchyard-owner"  # nosec B105 # noqa: S105 the name of a header
 LARGEST_BODY = 16 * 1024
 
 
