@@ -80,6 +80,20 @@ CARRIERS = [
         SIMULATED,
     ),
     Bug(
+        "after a hold every carrier sends its create again",
+        "dispatch/carrier_place.py",
+        "        if self._probe not in (None, carrier):\n            return PROBE_PAUSE\n",
+        "",
+        SIMULATED,
+    ),
+    Bug(
+        "a carrier that was let through once stays the only one",
+        "dispatch/carrier_errand.py",
+        "            self.standby.let_go(self.carrier.id)\n",
+        "            pass\n",
+        SIMULATED,
+    ),
+    Bug(
         "any number of carriers travel at once",
         "domain/carrier.py",
         "    if free < 1 or not ripe:\n",

@@ -361,6 +361,25 @@ def test_our_own_trouble_with_the_upstream_holds_it_with_an_alarm_and_fails_noth
     run_virtual(main(), limit=7200)
 
 
+def test_after_a_hold_one_carrier_finds_out_before_all_others_send_their_creates_again() -> None:
+    async def main() -> None:
+        async with carrier_world(gathering=Gathering(requests=10, seconds=1.0, poll=10.0), limit=20) as here:
+            here.batches.script = lambda _verb, _n: Trouble(DENIED) if here.clock.monotonic() < 600 else None
+            batch = await here.make(190)
+            await asyncio.sleep(590)
+            assert here.batches.calls["create"] <= 19 + 25
+
+            assert await here.kinds(batch) == ["succeeded"] * 190
+            assert here.clock.monotonic() < 600 + 30 + 100 + 60
+            assert len(here.batches.ours) == 19
+            await here.settled_upstream()
+            again = here.clock.monotonic() + 60
+            here.batches.script = lambda _verb, _n: Trouble(DENIED) if here.clock.monotonic() < again else None
+            assert await here.kinds(await here.make(30)) == ["succeeded"] * 30
+
+    run_virtual(main(), limit=7200)
+
+
 def test_a_create_that_was_not_taken_is_tried_again_by_the_same_carrier() -> None:
     async def main() -> None:
         async with carrier_world() as here:

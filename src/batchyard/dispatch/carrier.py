@@ -16,7 +16,7 @@ from datetime import datetime
 from batchyard.dispatch.carrier_body import ENVELOPE_BYTES
 from batchyard.dispatch.carrier_errand import Errand
 from batchyard.dispatch.carrier_place import BatchPlace, Standby
-from batchyard.dispatch.carrier_tender import CarrierStore, Tender
+from batchyard.dispatch.carrier_tender import CarrierStore, Tender, woken
 from batchyard.dispatch.stopped import Stopped
 from batchyard.domain.carrier import Course, Group, ends_by, next_group
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
@@ -107,10 +107,7 @@ class CarrierRunner:
 
     async def _rest(self) -> None:
         busy = bool(self._standbys or self._tasks)
-        timer = asyncio.get_running_loop().call_later(GATHER_SECONDS if busy else ADOPT_SECONDS, self._wake.set)
-        await self._wake.wait()
-        timer.cancel()
-        self._wake.clear()
+        await woken(self._wake, GATHER_SECONDS if busy else ADOPT_SECONDS)
 
     # --- carriers that are there
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from batchyard.dispatch.carrier_collect import Collection, Ended
 from batchyard.dispatch.carrier_creating import Creating, blamed
 from batchyard.dispatch.carrier_place import Standby
-from batchyard.dispatch.carrier_tender import Tender
+from batchyard.dispatch.carrier_tender import Tender, woken
 from batchyard.domain.carrier import GRACE, Course, Standing, Step, UpstreamBatch, candidates, next_step, poll_seconds
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, CarrierEnded, CarrierSent, CarrierTrouble, StoreFailed
@@ -97,19 +97,19 @@ class Errand:
         step = next_step(self.course, now)
         if self.course.upstream_id is not None and self._stored_id is None and not await self._note_sent():
             return _DONE
-        if step not in LOCAL and (held := self.standby.held_for()) > 0.0:
+        if step not in LOCAL and (held := self.standby.waits(self.carrier.id)) > 0.0:
             return held
-        return await self._steps[step]()
+        try:
+            return await self._steps[step]()
+        finally:
+            self.standby.let_go(self.carrier.id)
 
     async def _wait(self, pause: float) -> None:
         """Wait so long, or until something changed, or a border in time is crossed."""
         now = self._tender.clock.now()
         borders = (self.course.ends_by, self.course.expires_at, self.course.expires_at + GRACE)
         ahead = [seconds for at in borders if (seconds := (at - now).total_seconds()) > 0.0]
-        timer = asyncio.get_running_loop().call_later(min(pause, *ahead, 3600.0), self._changed.set)
-        await self._changed.wait()
-        timer.cancel()
-        self._changed.clear()
+        await woken(self._changed, min(pause, *ahead, 3600.0))
 
     # --- making it
 
@@ -258,7 +258,7 @@ class Errand:
         told = await self.standby.place.upstream.delete(self._followed())
         if isinstance(told, Absent | Refused):
             self.course = replace(self.course, deleted=True)
-            return 0.0
+            return self._well()
         return self._badly("delete", told)
 
     async def _finish(self, *, lost: bool) -> float:

@@ -18,6 +18,8 @@ from batchyard.ports.batch_upstreams import BatchUpstream
 
 SHORTEST_LOOK = 10.0
 """Seconds: a busy server may take so long to show a batch that it was told to make."""
+PROBE_PAUSE = 1.0
+"""Seconds between looks whether the upstream, held a moment ago, does what one carrier asks of it."""
 _WELL = Answered(b"")
 
 
@@ -70,20 +72,42 @@ class Standby:
         self.most = place.gathering.requests
         self._clock, self._emit = clock, emit
         self._limiter = Limiter(1)
+        self._in_doubt = False
+        self._probe: str | None = None
 
     def held_for(self) -> float:
         """Return for how many seconds nothing is to be sent."""
         now = self._clock.monotonic()
         return max(0.0, (self._limiter.resumes_at(now) or now) - now)
 
+    def waits(self, carrier: str) -> float:
+        """Return for how many seconds a carrier is to ask nothing: it is held, or another one finds out how it is.
+
+        A create may have many megabytes: after a hold they are not all sent to be refused all over again. Who is let
+        through says ``let_go`` when it is done.
+        """
+        if (held := self.held_for()) > 0.0 or not self._in_doubt:
+            return held
+        if self._probe not in (None, carrier):
+            return PROBE_PAUSE
+        self._probe = carrier
+        return 0.0
+
+    def let_go(self, carrier: str) -> None:
+        """The carrier has asked what it had to ask."""
+        if self._probe == carrier:
+            self._probe = None
+
     def went_well(self) -> None:
         """The upstream did what it was asked."""
+        self._in_doubt = False
         self._limiter.observe(_WELL, self._clock.monotonic())
 
     def went_badly(self, outcome: Outcome, lane: str) -> None:
         """Trouble of ours with the upstream holds it, with an alarm; what else goes wrong is each carrier's own."""
         hold = self._limiter.observe(outcome, self._clock.monotonic()) if isinstance(outcome, Held) else None
         if hold is not None:
+            self._in_doubt = True
             self._emit(LaneHeld(lane, hold.seconds, hold.reason))
 
     def shrink(self, requests: int) -> None:

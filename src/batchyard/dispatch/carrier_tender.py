@@ -1,5 +1,6 @@
 """What every errand of one owner shares: the stores, the time, and how settlements of members are committed."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,6 +78,14 @@ class Tender:
         leases = await self.store.members(carrier.id)
         settlements = [settle(lease, _FORGOTTEN, carrier.created_at, now, jitter) for lease in leases]
         await self.settle(carrier, [(settlement, _FORGOTTEN) for settlement in settlements])
+
+
+async def woken(event: asyncio.Event, seconds: float) -> None:
+    """Return when the event comes, or so many seconds are over; it is cleared."""
+    timer = asyncio.get_running_loop().call_later(seconds, event.set)
+    await event.wait()
+    timer.cancel()
+    event.clear()
 
 
 def _finished(settlement: Settlement, outcome: Outcome, started_at: datetime, now: datetime) -> AttemptFinished:
