@@ -94,6 +94,13 @@ CARRIERS = [
         SIMULATED,
     ),
     Bug(
+        "full carriers are all of one size",
+        "domain/carrier.py",
+        "    return next((size for size in sizes if size not in taken), sizes[0])\n",
+        "    return most\n",
+        SIMULATED,
+    ),
+    Bug(
         "any number of carriers travel at once",
         "domain/carrier.py",
         "    if free < 1 or not ripe:\n",

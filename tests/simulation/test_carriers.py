@@ -149,6 +149,21 @@ def test_a_create_whose_answer_is_lost_is_never_made_twice(keyed: bool, taken: b
     run_virtual(main(), limit=3600)
 
 
+def test_full_carriers_whose_creates_are_lost_together_are_told_apart_before_they_end() -> None:
+    async def main() -> None:
+        by_count = Gathering(requests=200, seconds=1.0, poll=10.0)
+        async with carrier_world(gathering=by_count, limit=3, seconds=3600.0) as here:
+            here.batches.script = lambda verb, n: Trouble(LOST, n == 1) if verb == "create" and n <= 3 else None
+            batch = await here.make(597)
+
+            assert await here.kinds(batch) == ["succeeded"] * 597
+            assert sorted(len(made.entries) for made in here.batches.ours) == [198, 199, 200]
+            assert here.batches.repeated == {}
+            assert here.clock.monotonic() < 3600 + 120  # none waited for the end of another
+
+    run_virtual(main(), limit=86400)
+
+
 def test_what_the_list_shows_of_others_is_neither_believed_nor_cancelled_nor_deleted() -> None:
     async def main() -> None:
         gathering = Gathering(seconds=1.0, poll=10.0, deletes=True)

@@ -13,6 +13,7 @@ from batchyard.domain.carrier import (
     UpstreamBatch,
     candidates,
     ends_by,
+    full_size,
     next_group,
     next_step,
     poll_seconds,
@@ -136,6 +137,16 @@ def test_the_least_served_workspace_is_next_by_its_weight_and_the_last_slot_is_f
     assert chosen(group("a", "busy"), under_way={"busy": 3}, free=1, slots=4) is None
     assert chosen(group("a", "busy"), group("b", "idle"), under_way={"busy": 3}, free=1, slots=4) == "b"
     assert chosen(group("a", "busy"), under_way={"busy": 2}, free=1, slots=3) == "a"
+
+
+def test_full_carriers_made_together_differ_in_size() -> None:
+    taken: set[int] = set()
+    for number in range(101):
+        taken.add(full_size(10_000, taken, number / 101))
+
+    assert taken == set(range(9_900, 10_001))
+    assert full_size(10_000, taken, 0.0) == 10_000
+    assert full_size(50, {50}, 0.9) == 50
 
 
 def test_a_custom_id_proves_whose_it_is_and_fits() -> None:

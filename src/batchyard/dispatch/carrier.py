@@ -18,7 +18,7 @@ from batchyard.dispatch.carrier_errand import Errand
 from batchyard.dispatch.carrier_place import BatchPlace, Standby
 from batchyard.dispatch.carrier_tender import CarrierStore, Tender, woken
 from batchyard.dispatch.stopped import Stopped
-from batchyard.domain.carrier import Course, Group, ends_by, next_group
+from batchyard.domain.carrier import Course, Group, ends_by, full_size, next_group
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import CarrierAdopted, CarrierMade, CarrierStranded, Emit, StoreFailed
 from batchyard.domain.request import Lease
@@ -238,7 +238,9 @@ class CarrierRunner:
     async def _make(self, standby: Standby, group: Group, now: datetime) -> int:
         """Make one carrier, and send it on its way; return how many requests are in it."""
         place, most_bytes = standby.place, standby.place.gathering.bytes
-        limit = max(1, min(standby.most, group.pending, most_bytes // (2 * ENVELOPE_BYTES)))
+        most = max(1, min(standby.most, most_bytes // (2 * ENVELOPE_BYTES)))
+        taken = {errand.carrier.members for errand in self._errands.values()}
+        limit = min(group.pending, full_size(most, taken, self._tender.jitter()))
         room = max(1, most_bytes - limit * ENVELOPE_BYTES)
         new = NewCarrier(self._new_id(), f"{place.name}/{place.names.of(group.model)}", now, group.ends_by, room)
         self._made.add(new.id)

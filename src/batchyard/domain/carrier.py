@@ -9,7 +9,7 @@ key, where it knows such keys, or its list is searched by time and count. What i
 custom_ids say so, at collection; until then it is neither cancelled nor deleted, for it may be somebody else's.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -173,6 +173,19 @@ def poll_seconds(age: float, slowest: float, asked: float | None) -> float:
     So a small batch is seen to end soon, and a long one costs few calls. What the server asks for is a minimum.
     """
     return max(min(slowest, max(slowest / 60.0, age / 4.0)), min(asked or 0.0, 600.0))
+
+
+def full_size(most: int, taken: Container[int], jitter: float) -> int:
+    """Return how many requests a full carrier is to hold: at most a hundredth fewer than it may, and, if it can be, a
+    number that no other has which is under way.
+
+    For a create whose answer was lost is found by its number: full carriers that are made in the same moment, by us or
+    by another owner, would else be taken for each other until they end. ``jitter`` in [0, 1).
+    """
+    span = most // 100 + 1
+    first = int(jitter * span)
+    sizes = [most - (first + more) % span for more in range(span)]
+    return next((size for size in sizes if size not in taken), sizes[0])
 
 
 @dataclass(frozen=True, slots=True)
