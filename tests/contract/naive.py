@@ -57,6 +57,7 @@ class NaiveStore:
         self.requests: list[Request] = []
         self.beats: dict[str, datetime] = {}
         self.given: list[datetime] = []
+        self.sizes: dict[str, int] = {}
         self.settled = 0
 
     @property
@@ -94,9 +95,9 @@ class NaiveStore:
         own = [batch for batch in self.batches if batch.workspace == workspace]
         running = [batch.id for batch in own if batch.status is not Status.ENDED]
         rows = [row for row in self.requests if row.batch in running]
-        bodies = sum(row.params.length for row in rows)
-        kept = sum(batch.sealed.size for batch in own if batch.sealed)
-        return Load(sum(row.result is None for row in rows), len(running), bodies + kept)
+        kept = [batch for batch in own if batch.id in running or batch.sealed]
+        size = sum(self.sizes[batch.id] + (batch.sealed.size if batch.sealed else 0) for batch in kept)
+        return Load(sum(row.result is None for row in rows), len(running), size)
 
     def store(self, new: NewBatch, drafts: Drafts, origin: Origin) -> Batch:
         moment = max([new.created_at, *[given + MICROSECOND for given in self.given]])
@@ -115,6 +116,7 @@ class NaiveStore:
         )
         self.batches.append(batch)
         self.origins[batch.id] = origin
+        self.sizes[batch.id] = sum(drafts.lengths)
         names = {number: name for name, number in drafts.model_names.items()}
         for seq, (custom_id, offset, length, crc, _, model) in enumerate(drafts.rows()):
             params = ParamsAt(new.body, offset, length, crc)
