@@ -202,6 +202,62 @@ def test_wrong_use_is_told_and_nothing_is_sent(
     assert server.calls == []
 
 
+def a_detached_job(shell: Shell, *options: str) -> str:
+    """Leave a job of two batches to the server; return the name of its state file."""
+    Path("in.jsonl").write_text("".join(json.dumps({"custom_id": f"r{n}", "params": {}}) + "\n" for n in range(4)))
+    assert shell("run", "in.jsonl", "-o", "out.jsonl", "--batch-requests", "2", "--detach", *options) == 0
+    assert "`batchyard watch out.jsonl.batchyard` looks on" in shell.err
+    return "out.jsonl.batchyard"
+
+
+def test_the_state_file_of_a_job_stands_for_its_batches(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    with running(FakeApi(looks=2)) as server:
+        shell = Shell(capsysbinary, server)
+        state = a_detached_job(shell)
+        other = server.add([{"custom_id": "x", "params": {}}]).id
+        job = [name for name in server.batches if name != other]
+
+        assert shell("watch", state, "--json") == 0
+        assert {json.loads(line)["id"] for line in shell.out.splitlines()} == set(job)
+        assert shell("cancel", state, job[0], other, "--json") == 0
+        assert [json.loads(line)["id"] for line in shell.out.splitlines()] == [*job, other]
+        assert shell("run", "in.jsonl", "-o", "out.jsonl", "--batch-requests", "2") == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "x.batchyard: cannot be read: No such file or directory"),
+        (b"", "is not the state of a job"),
+        (b"words\n", "is not the state of a job"),
+        (
+            b'{"batchyard_job":2,"input":"i","sha256":"","base_url":"http://other"}\n',
+            "x.batchyard is of a job at http://other: name that server",
+        ),
+    ],
+)
+def test_a_state_file_that_cannot_be_meant_is_told(
+    capsysbinary: pytest.CaptureFixture[bytes], content: bytes | None, told: str
+) -> None:
+    if content is not None:
+        Path("x.batchyard").write_bytes(content)
+    with running(FakeApi()) as server:
+        shell = Shell(capsysbinary, server)
+
+        assert [shell(verb, "x.batchyard") for verb in ("watch", "cancel", "delete")] == [2, 2, 2]
+
+    assert told in shell.err
+    assert server.calls == []
+
+
+def test_each_batch_of_a_job_is_named_and_labelled(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    with running(FakeApi()) as server:
+        a_detached_job(Shell(capsysbinary, server), "--name", "Nächtlich", "--label", "team=search")
+
+    named = [(call["batchyard-name"], call["batchyard-labels"]) for call in server.called("create")]
+    assert named == [("N%C3%A4chtlich", "team=search")] * 2
+
+
 FATES = ("succeeded", "expired", "errored:api_error", "errored", "canceled")
 
 

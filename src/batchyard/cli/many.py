@@ -4,6 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from batchyard.client.replies import MessageBatch
 
 LONGEST_AGE = "36500d"
+STATE = ".batchyard"
+"""How the names of state files end: one of them stands for all batches of its job."""
 
 Older = Annotated[
     str | None, typer.Option("--older-than", metavar="TIME", help="Only those made longer ago, such as 12h or 30d.")
@@ -36,11 +39,11 @@ def watch(server: Server, batches: BatchIds = None, json: AsJson = False) -> int
     \b
     Example:
       $ batchyard watch msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
-      $ batchyard watch --json
+      $ batchyard watch results.jsonl.batchyard --json
     """
     url, key = server.address
     with Live() as live:
-        ended = complete(_watched(url, key, batches or (), live, json=json))
+        ended = complete(_watched(url, key, _named(batches, url), live, json=json))
     if not json and len(ended) == 1:
         print_batch(ended[0], json=False)
     elif not json and ended:
@@ -64,7 +67,7 @@ async def _watched(url: str, key: str, batches: Sequence[str], live: Live, *, js
                 told[batch.id] = batch.raw
 
     async with Api(url, key, on_repeat=live.repeat) as api:
-        running = list(dict.fromkeys(batches)) or [batch.id for batch in await chosen(api, ended=False)]
+        running = batches or [batch.id for batch in await chosen(api, ended=False)]
         if not running:
             say("no batch is running")
             return ()
@@ -90,7 +93,7 @@ def cancel(
       $ batchyard cancel msgbatch_01NvtRm9PRkXkYGbXZV3sW4q
       $ batchyard cancel --all-running --older-than 12h
     """
-    wanted = _wanted("--all-running", batches, all_running, older_than, ended=False)
+    wanted = _wanted(server, "--all-running", batches, all_running, older_than, ended=False)
 
     async def one(api: "Api", batch_id: str) -> None:
         batch = await api.cancel(batch_id)
@@ -126,7 +129,9 @@ def delete(
         else:
             say(f"deleted {batch_id}")
 
-    return _each(server, _wanted("--all-ended", batches, all_ended, older_than, ended=True), one, "delete", yes=yes)
+    return _each(
+        server, _wanted(server, "--all-ended", batches, all_ended, older_than, ended=True), one, "delete", yes=yes
+    )
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,28 @@ class Wanted:
         return [batch.id for batch in await chosen(api, ended=self.ended, before=self.before)]
 
 
-def _wanted(option: str, names: Sequence[str] | None, every: bool, older_than: str | None, *, ended: bool) -> Wanted:
+def _named(given: Sequence[str] | None, url: str) -> list[str]:
+    """Return the batches that are named, each once; the state file of a job names all of its batches."""
+    from batchyard.client.errors import WrongUse
+    from batchyard.client.journal import kept_batches
+
+    named: list[str] = []
+    for one in given or ():
+        if not one.endswith(STATE):
+            named.append(one)
+            continue
+        base_url, batch_ids = kept_batches(Path(one))
+        if base_url.rstrip("/") != url.rstrip("/"):
+            raise WrongUse(f"{one} is of a job at {base_url}: name that server")
+        if not batch_ids:
+            raise WrongUse(f"{one}: no batch of this job was made yet")
+        named += batch_ids
+    return list(dict.fromkeys(named))
+
+
+def _wanted(
+    server: Server, option: str, names: Sequence[str] | None, every: bool, older_than: str | None, *, ended: bool
+) -> Wanted:
     from batchyard.client.errors import WrongUse
     from batchyard.declared import parse
     from batchyard.kinds import duration
@@ -161,7 +187,7 @@ def _wanted(option: str, names: Sequence[str] | None, every: bool, older_than: s
         past = parse(duration("0s", LONGEST_AGE), "--older-than ", older_than)
         assert isinstance(past, timedelta)
         before = datetime.now(UTC) - past
-    return Wanted(names or (), ended, before)
+    return Wanted(_named(names, server.address[0]), ended, before)
 
 
 def _each(server: Server, wanted: Wanted, one: "Callable[[Api, str], Awaitable[None]]", verb: str, *, yes: bool) -> int:
@@ -175,7 +201,7 @@ def _each(server: Server, wanted: Wanted, one: "Callable[[Api, str], Awaitable[N
         from batchyard.client.errors import RefusedByServer
 
         refused = 0
-        for batch_id in dict.fromkeys(found):
+        for batch_id in found:
             try:
                 await one(api, batch_id)
             except RefusedByServer as problem:

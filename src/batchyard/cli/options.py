@@ -37,7 +37,7 @@ BatchIds = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="BATCH",
-        help="Ids of batches, such as msgbatch_01….",
+        help="Ids of batches, such as msgbatch_01…; the state file of a job (OUTPUT.batchyard) names all of it.",
         show_default=False,
         autocompletion=known_batches,
     ),

@@ -1,5 +1,6 @@
 """`batchyard run`: a file of requests or rows in, a file of results out."""
 
+import shlex
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from batchyard.cli.bundles import Made, Server, Split, taking
 from batchyard.cli.estimate import Priced
 from batchyard.cli.live import Live, sum_up
 from batchyard.cli.loop import Stopped, complete
-from batchyard.cli.options import AsJson, Force, Input, Output, path_or_stdout
+from batchyard.cli.options import AsJson, BatchLabels, BatchName, Force, Input, Output, label_headers, path_or_stdout
 from batchyard.cli.screen import put, say
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Going:
         str | None,
         typer.Option(metavar="DOLLARS", help="Make no batch that could cost more than what is left of this."),
     ] = None
+    name: BatchName = None
+    labels: BatchLabels = None
     attempt: Annotated[
         int | None,
         typer.Option("--try", metavar="N", min=1, help="Send N requests first, show answers and price, then ask."),
@@ -149,6 +152,7 @@ def _job(
         form=made.format,
         output_format=shaped.output_format,
         extract=shaped.extract,
+        headers=label_headers(going.name, going.labels),
         budget=None if going.max_cost is None else Budget(dollars("--max-cost", going.max_cost), prices),
     )
 
@@ -167,6 +171,7 @@ async def _go(work: "Run", url: str, key: str, prices: "Prices", going: Going) -
                 return await work.go(api, live.hear, sys.stdout.buffer)
             await work.detach(api, live.hear)
     say("left to the server: the same command without --detach waits for it and writes the results")
+    say(f"`batchyard watch {shlex.quote(str(work.journal.path))}` looks on")
     return 0
 
 
@@ -212,6 +217,7 @@ def _needs_output(option: str) -> Exception:
 def _say_how_to_go_on(work: "Run") -> None:
     if work.journal.path is not None and work.journal.holds_anything:
         say("stopped here. The server goes on with what it has; the same command goes on where this one stopped")
+        say(f"`batchyard cancel {shlex.quote(str(work.journal.path))}` ends it instead")
     elif work.batch_ids:
         say("stopped here. The server goes on; fetch the results with:")
         for batch_id in work.batch_ids:

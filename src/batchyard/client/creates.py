@@ -12,7 +12,7 @@ What was announced by a run that was killed is taken up the same way.
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 
@@ -45,6 +45,7 @@ class Creator:
     """For how long the server knows an idempotency key; 0 where it knows none."""
     sleep: Sleep = asyncio.sleep
     settle_seconds: float = SETTLE_SECONDS
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def create(self, number: int, source: BinaryIO, tell: Callable[[str], None]) -> None:
         """See to it that the part has its batch, or suspects of which one is; ``tell`` hears of a batch made."""
@@ -77,7 +78,7 @@ class Creator:
             self.journal.announce(number, newest.batches[0].id if newest and newest.batches else None)
         try:
             body = PartBody(source, state.part)
-            batch = await self.api.create(body, idempotency_key=state.key, again=knows_keys)
+            batch = await self.api.create(body, idempotency_key=state.key, again=knows_keys, headers=self.headers)
         except (InputChanged, RefusedByServer) as problem:
             if is_first and (isinstance(problem, InputChanged) or problem.is_certain):
                 self.journal.withdraw(number)

@@ -6,7 +6,7 @@ Batches are the server's: whatever stops this process, they go on, and the journ
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,6 +52,8 @@ class Job:
     extract: str | None = None
     """Which part of an answer is joined to its row: ``text``, ``json`` or ``tool``."""
     budget: Budget | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with each create, such as the name that a Batchyard gives the batches."""
     settle_seconds: float = SETTLE_SECONDS
 
     @property
@@ -162,7 +164,7 @@ class Run:
             await api.page(limit=1)  # a wrong key or address is found out before 256 MB are on their way
             seconds = await api.key_seconds()
         api.patience = PATIENCE
-        creator = Creator(api, self.journal, seconds, sleep, self._job.settle_seconds)
+        creator = Creator(api, self.journal, seconds, sleep, self._job.settle_seconds, self._job.headers)
         return Batching(creator, self.journal, self._rounds, self._workplace, self._job.budget)
 
     def _this_round(self) -> list[tuple[int, PartState]]:

@@ -203,6 +203,23 @@ class Journal:
             _change(self.parts[entry.part], entry)
 
 
+def kept_batches(path: Path) -> tuple[str, list[str]]:
+    """Return the server of a job and those of its batches that are known, also while another process is at work on it.
+
+    ``WrongUse`` if the file is no state of a job.
+    """
+    try:
+        first, *lines, _ = path.read_bytes().split(b"\n")
+    except OSError as problem:
+        raise WrongUse(f"{path}: cannot be read: {problem.strerror}") from None
+    except ValueError:
+        first, lines = b"", []
+    job = _known(path, first, _Job)
+    journal = Journal(path, None)
+    journal._recall(lines)
+    return job.base_url, [batch_id for state in journal.parts for batch_id in state.batch_ids]
+
+
 def _change(state: PartState, entry: _Entry) -> None:
     if entry.sending is not None:
         state.sent_at, state.after = datetime.fromisoformat(entry.sending), entry.after
