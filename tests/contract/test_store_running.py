@@ -17,6 +17,10 @@ def rows(yard: Yard, batch_id: str, first: int = 0, limit: int = 100, workspace:
     return list(yard.run(yard.store.views.rows(workspace, batch_id, first=first, limit=limit)))
 
 
+def errors(yard: Yard, batch_id: str, limit: int = 100, workspace: str = "w1") -> list[Arrived]:
+    return list(yard.run(yard.store.views.errors(workspace, batch_id, limit=limit)))
+
+
 def place(yard: Yard, batch_id: str, custom_id: str, workspace: str = "w1") -> int | None:
     return yard.run(yard.store.views.place(workspace, batch_id, custom_id))
 
@@ -80,6 +84,21 @@ def test_requests_are_seen_by_place_as_they_stand(yard: Yard) -> None:
     assert rows(yard, batch.id, first=3) == []
 
 
+def test_errors_are_seen_in_the_order_of_the_requests_and_no_more_than_asked_for(yard: Yard) -> None:
+    batch, other = yard.create(5), yard.create(1)
+    a, b, c, d, e = yard.lease(batch)
+    yard.settle(errored(e, "late"), succeeded(a), errored(c, "wrong"), retried(b, later(90)))
+    yard.settle(errored(d, "w" * 3_000_000), *[errored(lease) for lease in yard.lease(other)])
+
+    seen = errors(yard, batch.id)
+
+    assert [one.custom_id for one in seen] == ["r2", "r3", "r4"][: len(seen)]  # fewer where they are large
+    assert isinstance(seen[0].result, Errored)
+    assert seen[0].result.error.message == "wrong"
+    assert errors(yard, batch.id, limit=1) == seen[:1]
+    assert [one.custom_id for one in errors(yard, other.id)] == ["r0"]
+
+
 def test_a_request_is_found_by_its_custom_id(yard: Yard) -> None:
     batch, other = yard.create(3), yard.create(5)
 
@@ -100,12 +119,13 @@ def test_a_batch_that_has_ended_shows_nothing_here(yard: Yard) -> None:
     ended = yard.ended(3)
 
     assert (arrivals(yard, ended.id), rows(yard, ended.id), place(yard, ended.id, "r0")) == ([], [], None)
+    assert errors(yard, ended.id) == []
 
 
 def test_another_workspaces_batch_is_not_found(yard: Yard) -> None:
     batch = yard.create(1, a_batch("w2"))
 
-    for look in (arrivals, rows):
+    for look in (arrivals, rows, errors):
         with pytest.raises(NotFound):
             look(yard, batch.id)
     with pytest.raises(NotFound):

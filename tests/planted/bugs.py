@@ -6,6 +6,7 @@ from tests.planted.call_bugs import CALLS
 from tests.planted.carrier_bugs import CARRIERS
 from tests.planted.chat_bugs import CHAT
 from tests.planted.client_bugs import CLIENT
+from tests.planted.dash_bugs import DASHBOARD
 from tests.planted.flow_bugs import FLOW
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
@@ -306,4 +307,5 @@ BUGS = [
     *SIMULATOR,
     *SERVERS,
     *SEEN,
+    *DASHBOARD,
 ]

@@ -289,3 +289,11 @@ def test_a_key_database_that_cannot_be_written_says_so(clock: SetClock, tmp_path
 
         with pytest.raises(StoreUnavailable):
             KeyBook(file, clock).create("alpha")
+
+
+def test_everybody_who_shares_the_keys_shares_one_secret(shelf: Shelf) -> None:
+    with closing(shelf()) as one, closing(shelf()) as other:
+        secret = one.secret()
+        assert (len(secret), other.secret(), one.secret()) == (32, secret, secret)
+    with closing(shelf()) as later:
+        assert later.secret() == secret

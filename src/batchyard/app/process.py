@@ -84,7 +84,7 @@ class App:
         self._carriers = self._carried(lanes, stopped)
         self._keeper = self._kept(stopped)
         metrics.in_flight = lambda: self._dispatcher.in_flight
-        self._book = KeyBook(kept.shelf, clock)
+        self._book, self._secret = KeyBook(kept.shelf, clock), kept.shelf.secret()
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
 
@@ -136,6 +136,7 @@ class App:
             not_ready=lambda: self._not_ready or self._room.reason(),
             metrics=metrics.render,
             folder=folder.own(self._settings, self._store),
+            secret=self._secret,
             overlay=serving(
                 self._settings.role,
                 Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,

@@ -40,6 +40,12 @@ class Views(Protocol):
         Fewer than ``limit`` where results are large, none of a batch that has ended. Raises ``NotFound``.
         """
 
+    async def errors(self, workspace: str, batch_id: str, *, limit: int) -> Sequence[Arrived]:
+        """Return results of a batch that runs, of requests that errored, the first of them in the order of requests.
+
+        Fewer than ``limit`` where they are large, none of a batch that has ended. Raises ``NotFound``.
+        """
+
     async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
         """Return the place of a request of a batch that runs; None if there is none, or the batch has ended."""
 

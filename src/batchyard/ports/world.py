@@ -36,6 +36,9 @@ class KeyShelf(Protocol):
     def revoke(self, key_id: str, at: datetime) -> None:
         """End a key; the first end stays, and an unknown id is nothing."""
 
+    def secret(self) -> bytes:
+        """Return 32 random bytes, made at the first call: the same ones for everybody who shares these keys."""
+
     def close(self) -> None:
         """Let go. Closing twice is allowed."""
 

@@ -10,7 +10,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Finish, Settlement
-from batchyard.domain.result import Succeeded
+from batchyard.domain.result import Errored, Succeeded
 from batchyard.domain.usage import NO_USAGE, Minute, Usage, Used
 from batchyard.ports import Arrived, Final, Page
 from batchyard.store.memory_batch import StoredBatch
@@ -49,6 +49,10 @@ class MemoryViews:
     async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
         stored = self._find(workspace, batch_id)
         return [row.final(stored.batch.closing) for row in stored.rows[first : first + limit]]
+
+    async def errors(self, workspace: str, batch_id: str, *, limit: int) -> Sequence[Arrived]:
+        rows = [row.final(None) for row in self._find(workspace, batch_id).rows if row.arrival]
+        return [Arrived(row.custom_id, row.result) for row in rows if isinstance(row.result, Errored)][:limit]
 
     async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
         rows = self._find(workspace, batch_id).rows

@@ -4,6 +4,7 @@ The command line uses it without an event loop, the server beside its own.
 """
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -68,6 +69,16 @@ class PostgresKeys:
         """End a key; the first end stays."""
         statement = "update keys set revoked_at = coalesce(revoked_at, $2) where id = $1"
         self._run(lambda db: db.execute(statement, key_id, _text(at)))
+
+    def secret(self) -> bytes:
+        """Return the secret that all share who use these keys."""
+
+        async def secret(db: asyncpg.Connection) -> bytes:
+            made = secrets.token_bytes(32)
+            await db.execute("insert into secrets values (1, $1) on conflict do nothing", made)
+            return bytes(await db.fetchval("select secret from secrets"))
+
+        return self._run(secret)
 
     async def _migrate(self, db: asyncpg.Connection) -> None:
         await migrate(db, self._schema)

@@ -10,7 +10,7 @@ from batchyard.domain.result import unpack
 from batchyard.ports import Arrived, Final
 from batchyard.store import postgres_batches, postgres_finals
 from batchyard.store.postgres_rows import StoredBatch
-from batchyard.store.sqlite_rows import KINDS, SEQ_MASK
+from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, STATES
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -23,6 +23,13 @@ select q.custom_id, s.state, r.packed from (
     from (select * from results where request >> 24 = $1 and arrival > $2 order by arrival limit $3) came
 ) s join results r on r.request = s.request join requests q on q.id = s.request
 where s.before < $4 order by s.arrival
+"""
+_ERRORS = """
+select q.custom_id, s.state, r.packed from (
+    select request, state, sum(octet_length(packed)) over (order by request) - octet_length(packed) as before
+    from (select * from results where request between $1 and $2 and state = $3 order by request limit $4) came
+) s join results r on r.request = s.request join requests q on q.id = s.request
+where s.before < $5 order by s.request
 """
 
 
@@ -39,6 +46,15 @@ async def arrivals(
     if stored is None:
         return []
     rows = await db.fetch(_ARRIVALS, stored.num, after, limit, BYTES)
+    return [Arrived(row["custom_id"], unpack(KINDS[row["state"]], row["packed"])) for row in rows]
+
+
+async def errors(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, limit: int) -> Sequence[Arrived]:
+    """Return the first requests that errored; reads the batch's results up to them."""
+    stored = await _running(db, workspace, batch_id)
+    if stored is None:
+        return []
+    rows = await db.fetch(_ERRORS, stored.first, stored.last, STATES["errored"], limit, BYTES)
     return [Arrived(row["custom_id"], unpack(KINDS[row["state"]], row["packed"])) for row in rows]
 
 

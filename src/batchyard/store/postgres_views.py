@@ -68,6 +68,11 @@ class PostgresViews:
             lambda db: postgres_running.rows(db, workspace, batch_id, first=first, limit=limit)
         )
 
+    async def errors(self, workspace: str, batch_id: str, *, limit: int) -> Sequence[Arrived]:
+        return await self._connections.snapshot(
+            lambda db: postgres_running.errors(db, workspace, batch_id, limit=limit)
+        )
+
     async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
         return await self._connections.snapshot(lambda db: postgres_running.place(db, workspace, batch_id, custom_id))
 

@@ -54,6 +54,9 @@ class SqliteViews:
     async def rows(self, workspace: str, batch_id: str, *, first: int, limit: int) -> Sequence[Final]:
         return await self._readers.run(lambda c: sqlite_running.rows(c, workspace, batch_id, first=first, limit=limit))
 
+    async def errors(self, workspace: str, batch_id: str, *, limit: int) -> Sequence[Arrived]:
+        return await self._readers.run(lambda c: sqlite_running.errors(c, workspace, batch_id, limit=limit))
+
     async def place(self, workspace: str, batch_id: str, custom_id: str) -> int | None:
         return await self._readers.run(lambda c: sqlite_running.place(c, workspace, batch_id, custom_id))
 

@@ -5,6 +5,7 @@
 Nothing about a batch is looked at before the key is known, and no byte of a body is read.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,9 @@ from batchyard.web.batches import BatchCalls
 from batchyard.web.bodies import Budget
 from batchyard.web.calls import ApiCall, DamagedStore, Refusal, Sendable, refusal, server_error, unavailable
 from batchyard.web.creates import Creates
+from batchyard.web.dashboard import site
+from batchyard.web.dashboard.desk import Dashboard
+from batchyard.web.dashboard.sessions import SECRET_BYTES
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
@@ -58,28 +62,25 @@ def build_api(
     metrics: Callable[[], bytes] | None = None,
     overlay: Overlay = nothing_over,
     folder: OwnFolder | None = None,
+    secret: bytes | None = None,
 ) -> ASGIApp:
     """Return the application.
 
     ``not_ready`` says why no batch can be taken now, or ""; ``space`` is where its body would lie; ``metrics`` renders
-    them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder.
+    them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder. ``secret``
+    seals the sessions of the dashboard; without one they end with the process.
     """
-    hosts = Hosts(settings)
-    means = Means(not_ready, space, Budget())
-    handlers = Handlers(
-        BatchCalls(batches, blobs, clock, emit),
-        Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means),
-        Results(batches, blobs, emit, settings),
-        Ledgers(batches, upkeep, blobs, emit, settings),
-        Messages(calls, settings.max_request_bytes, means.budget),
-        Models(calls),
-    )
-    seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, handlers.creates)
+    hosts, means = Hosts(settings), Means(not_ready, space, Budget())
+    creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
+    seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates)
+    handlers = Handlers.over(seen, calls, means)
     table = [*routes(handlers), *beside.routes(seen)]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
-    return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay)
+    threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
+    pages = site.build(seen, threshold, handlers.batches, handlers.results, handlers.ledgers)
+    return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,18 @@ class Handlers:
     ledgers: Ledgers
     messages: Messages
     models: Models
+
+    @classmethod
+    def over(cls, of: beside.Sources, calls: Calls, means: Means) -> "Handlers":
+        """Return those that work on these."""
+        return cls(
+            BatchCalls(of.batches, of.blobs, of.clock, of.emit),
+            of.creates,
+            Results(of.batches, of.blobs, of.emit, of.settings),
+            Ledgers(of.batches, of.upkeep, of.blobs, of.emit, of.settings),
+            Messages(calls, of.settings.max_request_bytes, means.budget),
+            Models(calls),
+        )
 
 
 def routes(to: Handlers) -> list[Route]:
@@ -128,6 +141,7 @@ class Api:
     routes: Routes
     limits: CallLimits
     overlay: Overlay
+    pages: Dashboard
 
     async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -162,6 +176,9 @@ class Api:
 
     async def _routed(self, call: ApiCall) -> Sendable:
         segments = path_segments(call.scope)
+        page = self.pages.finds(call, segments)
+        if page is not None:
+            return await self.pages.answer(call, page)
         probe = self.health.route(segments) or self.folder.route(segments)
         if probe is not None:
             return await _of_method(probe, call)(call)

@@ -83,9 +83,10 @@ class ApiCall:
             *([("content-length", str(length))] if length is not None else []),
             ("request-id", self.request_id),
             *self.always,
-            *headers,
         ]
-        said = {name for name, _ in headers}
+        ours = {name for name, _ in lines}
+        lines += [line for line in headers if line[0] not in ours]
+        said = {name for name, _ in lines}
         lines += [guard for guard in GUARDS if guard[0] not in said]
         raw = [(name.encode("ascii"), text.encode("latin-1")) for name, text in lines]
         await self._send({"type": "http.response.start", "status": status, "headers": raw})

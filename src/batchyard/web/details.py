@@ -86,17 +86,20 @@ class Details:
 
     async def forecast(self, batch: Batch) -> Forecast:
         """Return when the batch will be done, as things stand."""
+        [told] = await self.forecasts([batch])
+        return told
+
+    async def forecasts(self, batches: Sequence[Batch]) -> list[Forecast]:
+        """Return it of several batches, from one look at what is open."""
         now = self._clock.now()
-        if batch.status is Status.ENDED:
-            return forecast(batch, [], None, now)
+        if all(batch.status is Status.ENDED for batch in batches):
+            return [forecast(batch, [], None, now) for batch in batches]
         ready = await self._work.backlog(now)
         minute = int(now.timestamp()) // 60
-        speed = rate(
-            await self._views.minutes(None, minute - LOOK_BACK_MINUTES),
-            now,
-            min((one.created_at for one in ready), default=batch.created_at),
-        )
-        return forecast(batch, _open(ready), speed, now)
+        recent = await self._views.minutes(None, minute - LOOK_BACK_MINUTES)
+        since = min((one.created_at for one in ready), default=min(batch.created_at for batch in batches))
+        speed, everybody = rate(recent, now, since), _open(ready)
+        return [forecast(batch, everybody, speed, now) for batch in batches]
 
     async def used(self, workspace: str, batches: Sequence[Batch]) -> list[dict[str, Any]]:
         """Return what each of the batches used, and what that costs."""

@@ -32,13 +32,22 @@ class Hosts:
 
     def base_url(self, call: ApiCall) -> str:
         """Return the URL that the client reached us by, without a last slash; refuse a name that is not ours."""
+        reached = self._reached(call)  # judged in any case
+        return self._public_url or reached
+
+    def origins(self, call: ApiCall) -> set[str]:
+        """Return the origins that pages of ours have for this client: the public one, and where it reached us."""
+        public = urlsplit(self._public_url or "")
+        return {self._reached(call), *([f"{public.scheme}://{public.netloc}"] if public.netloc else [])}
+
+    def _reached(self, call: ApiCall) -> str:
         host = self._checked(_only(call.headers, "host"), call)
         scheme = str(call.scope.get("scheme", "http"))
         if self._is_proxy(_peer(call)):
             host = self._checked(_last(call.headers, "x-forwarded-host") or host, call)
             forwarded = (_last(call.headers, "x-forwarded-proto") or "").lower()
             scheme = forwarded if forwarded in ("http", "https") else scheme
-        return self._public_url or f"{scheme}://{host}"
+        return f"{scheme}://{host}"
 
     def is_local(self, call: ApiCall) -> bool:
         """Whether the call was made on this machine, and not just handed on by a proxy on it."""

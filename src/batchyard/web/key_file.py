@@ -1,5 +1,6 @@
 """The keys of a data folder: a small database of their own, which the command line writes while a server runs."""
 
+import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,12 @@ create table if not exists keys (
     scopes text not null default '',
     created_at text not null,
     revoked_at text
+) strict
+"""
+_SEAL = """
+create table if not exists secrets (
+    only integer primary key check (only = 1),
+    secret blob not null check (length(secret) = 32)
 ) strict
 """
 _EXPIRY = "alter table keys add column expires_at text"
@@ -56,6 +63,11 @@ class KeyFile:
     def revoke(self, key_id: str, at: datetime) -> None:
         self._rows("update keys set revoked_at = coalesce(revoked_at, ?) where id = ?", _text(at), key_id)
 
+    def secret(self) -> bytes:
+        self._rows("insert or ignore into secrets values (1, ?)", secrets.token_bytes(32))
+        [[secret]] = self._rows("select secret from secrets")
+        return bytes(secret)
+
     def _rows(self, statement: str, *values: str | bytes | None) -> list[tuple[Any, ...]]:
         try:
             return list(self._db.execute(statement, values))
@@ -76,6 +88,7 @@ def _opened(path: Path) -> apsw.Connection:
         assert db.pragma(pragma) == value, f"{pragma} is {db.pragma(pragma)}"
     with db:
         db.execute(_SCHEMA)
+        db.execute(_SEAL)
         if (
             version < _VERSION
             and not db.execute("select 1 from pragma_table_info('keys') where name = 'expires_at'").get

@@ -47,6 +47,10 @@ class Reruns:
 
         It has version, betas, name and labels of the first; headers of this call may say otherwise.
         """
+        return Answer(wire.batch_json(await self.make(call, batch_id), call.base_url))
+
+    async def make(self, call: ApiCall, batch_id: str) -> Batch:
+        """Return that batch."""
         batch = await self._batches.get(call.workspace, known_form(batch_id))
         if batch.status is not Status.ENDED:
             raise InvalidRequest(f"Message Batch {batch.id} has not ended: its failures can be run again once it has.")
@@ -57,8 +61,7 @@ class Reruns:
         terms = Terms(batch.version, batch.betas, _labels(call, batch))
         chosen = [entry async for entry in self._chosen(batch, kinds)]
         size = sum(entry.params.length for entry in chosen if entry.params is not None)
-        made = await self._creates.again(call, terms, self._body(batch, chosen), size)
-        return Answer(wire.batch_json(made, call.base_url))
+        return await self._creates.again(call, terms, self._body(batch, chosen), size)
 
     async def _chosen(self, batch: Batch, kinds: tuple[str, ...]) -> AsyncIterator[Entry]:
         sealed = await self._files.sealed(batch)

@@ -7,7 +7,7 @@ lie, in files sealed by versions that note it.
 import asyncio
 from array import array
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -24,6 +24,7 @@ PART = 256 * 1024
 PARTS_KEPT = 8
 """Parts of the results that are held: requests that ran together have their lines near each other."""
 _decode = msgspec.json.Decoder(list[str | int]).decode
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,26 @@ class SealedFiles:
         async for lines in self.lines(batch, sealed.index):
             yield await asyncio.to_thread(lambda: list(_entries(lines, first, batch.body)))  # noqa: B023 awaited here
             first += len(lines)
+
+    async def find(self, batch: Batch, custom_id: str) -> Entry | None:
+        """Return the entry of a request; None if there is none."""
+        sealed, first = await self.sealed(batch), 0
+        begin = _encode([custom_id])[:-1] + b","
+        async for lines in self.lines(batch, sealed.index):
+            for seq, line in enumerate(lines, first):
+                if line.startswith(begin):
+                    return next(_entries([line], seq, batch.body))
+            first += len(lines)
+        return None
+
+    async def chosen(self, batch: Batch, wanted: Collection[int]) -> list[Entry]:
+        """Return the entries of these requests, in their order; others are not decoded."""
+        sealed, first, found = await self.sealed(batch), 0, list[Entry]()
+        async for lines in self.lines(batch, sealed.index):
+            places = [seq for seq in range(first, first + len(lines)) if seq in wanted]
+            found += [entry for seq in places for entry in _entries([lines[seq - first]], seq, batch.body)]
+            first += len(lines)
+        return found
 
 
 def _entries(lines: list[bytes], first: int, body: str) -> Iterator[Entry]:

@@ -1,0 +1,88 @@
+"""The pages together: which path shows what, and which scope it takes."""
+
+from dataclasses import dataclass
+
+from batchyard.domain.access import Scope
+from batchyard.ports import Keys
+from batchyard.web.batches import BatchCalls
+from batchyard.web.beside import Sources
+from batchyard.web.dashboard.actions import Actions
+from batchyard.web.dashboard.assets import Assets
+from batchyard.web.dashboard.batch import BatchPage
+from batchyard.web.dashboard.batches import Glances, ListPage
+from batchyard.web.dashboard.desk import Dashboard
+from batchyard.web.dashboard.files import Files
+from batchyard.web.dashboard.pages import Pages
+from batchyard.web.dashboard.problems import ProblemBook
+from batchyard.web.dashboard.reading import RequestPages
+from batchyard.web.dashboard.requests import Requests
+from batchyard.web.dashboard.sessions import Sessions
+from batchyard.web.dashboard.usage import UsagePage
+from batchyard.web.details import Details
+from batchyard.web.hosts import Hosts
+from batchyard.web.ledger import Ledgers
+from batchyard.web.limits import CallLimits
+from batchyard.web.reruns import Reruns
+from batchyard.web.results import Results
+from batchyard.web.routes import Route, Routes
+from batchyard.web.sealed import SealedFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Who comes in, under which name, how often, and what seals their sessions."""
+
+    keys: Keys
+    hosts: Hosts
+    limits: CallLimits
+    secret: bytes
+
+
+def build(of: Sources, at: Threshold, calls: BatchCalls, results: Results, ledgers: Ledgers) -> Dashboard:
+    """Return the dashboard; what its forms and downloads do, the API's own handlers do."""
+    assets = Assets()
+    pages = Pages(assets)
+    return Dashboard(
+        keys=at.keys,
+        hosts=at.hosts,
+        sessions=Sessions(at.secret, of.clock),
+        limits=at.limits,
+        emit=of.emit,
+        pages=pages,
+        assets=assets,
+        routes=Routes(routes(of, pages, calls, Files(results, ledgers))),
+    )
+
+
+def routes(of: Sources, pages: Pages, calls: BatchCalls, files: Files) -> list[Route]:
+    """Return every page and form behind the sign-in."""
+    details = Details(of.batches, of.work, of.views, of.prices, of.clock)
+    glances = Glances(details, of.clock)
+    sealed = SealedFiles(of.batches, of.blobs, of.emit)
+    everything = ListPage(of.batches, of.views, glances, of.clock, pages)
+    batch = BatchPage(of.batches, of.views, of.prices, glances, pages)
+    actions = Actions(of.batches, calls, Reruns(of.batches, of.blobs, sealed, of.creates), of.views)
+    requests = Requests(of.batches, of.views, sealed, of.blobs)
+    reading = RequestPages(of.batches, requests, ProblemBook(of.views, sealed), pages)
+    usage = UsagePage(of.views, of.prices, of.clock, pages)
+    one = "/batches/{batch_id}"
+    return [
+        Route("GET", "/", Scope.READ, everything.show),
+        Route("GET", one, Scope.READ, batch.show),
+        Route("GET", f"{one}/requests", Scope.READ, reading.list),
+        Route("GET", f"{one}/problems", Scope.READ, reading.problems),
+        Route("GET", f"{one}/request", Scope.READ, reading.one),
+        Route("GET", f"{one}/request/picture", Scope.READ, reading.picture),
+        Route("GET", f"{one}/request/params.json", Scope.READ, reading.params),
+        Route("GET", f"{one}/request/result.json", Scope.READ, reading.result),
+        Route("GET", "/usage", Scope.READ, usage.show),
+        Route("GET", "/usage.csv", Scope.READ, usage.csv),
+        Route("GET", f"{one}/results.jsonl", Scope.READ, files.results),
+        Route("GET", f"{one}/attempts.jsonl", Scope.READ, files.attempts),
+        Route("POST", f"{one}/cancel", Scope.CANCEL, actions.cancel),
+        Route("POST", f"{one}/pause", Scope.CANCEL, actions.pause, {"paused": True}),
+        Route("POST", f"{one}/resume", Scope.CANCEL, actions.pause, {"paused": False}),
+        Route("POST", f"{one}/delete", Scope.DELETE, actions.delete),
+        Route("POST", f"{one}/rerun", Scope.SUBMIT, actions.rerun),
+        Route("POST", f"{one}/labels", Scope.SUBMIT, actions.label),
+    ]
