@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := requirements/run.txt
 DEV := requirements/dev.txt
 
-.PHONY: help setup demo test test-unit check format accept bench lock clean
+.PHONY: help setup demo test test-unit check format accept simulate bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -50,6 +50,11 @@ bench: .venv/.dev .venv-bench/.made ## the figures of docs/benchmarks.md (BENCH=
 	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.txt
 	@touch $@
+
+SEEDS ?= 0-999
+
+simulate: .venv/.dev ## stories on virtual time by their numbers: SEEDS=0-9999 (one story: SEEDS="17 --story")
+	$(BIN)/python -m tests.simulation.simulate $(SEEDS)
 
 accept: .venv/.dev ## the long forms, and every planted bug
 	$(BIN)/python -m pytest -m accept -n 0 tests

@@ -114,7 +114,7 @@ DISPATCH = [
     Bug(
         "calls in flight are never cut at the deadline",
         "dispatch/upkeep.py",
-        "        self._cut_overdue()\n",
+        "            self._cut_overdue()  # whatever the store can do\n",
         "",
         LIFE,
     ),

@@ -10,6 +10,7 @@ FOLDER = "tests/e2e/test_folder.py"
 STOPPED = "tests/simulation/test_stopped.py"
 DAMAGE = "tests/unit/test_sqlite_damage.py"
 LIFE = "tests/simulation/test_life.py"
+STORIES = "tests/simulation/test_stories.py"
 WITHHELD = "tests/simulation/test_withheld.py"
 
 SAFE = [
@@ -59,13 +60,13 @@ SAFE = [
         "",
         CREATE,
     ),
-    Bug("a restart believes the wall clock", "app/clock.py", "note.epoch if note and same else None", "None", CLOCK),
+    Bug("a restart believes the wall clock", "app/clock.py", "note.epoch if note and same else max(", "max(", CLOCK),
     Bug("another boot is not seen", "app/clock.py", 'note.boot == self._machine.boot != ""', "note.boot", CLOCK),
     Bug(
         "the clock is noted while it may be wrong",
         "app/clock.py",
-        "not self._noted and not self.holds()",
-        "not self._noted",
+        "if now >= self._note_at and not self.holds():",
+        "if now >= self._note_at:",
         CLOCK,
     ),
     Bug(
@@ -140,8 +141,8 @@ SAFE = [
     Bug(
         "a stopped batch is leased again",
         "dispatch/queue.py",
-        "            and batch not in self._stopped\n",
-        "",
+        "now < waiting.batch.expires_at\n            and batch not in self._stopped\n",
+        "now < waiting.batch.expires_at\n",
         STOPPED,
     ),
     Bug(
@@ -205,8 +206,8 @@ SAFE = [
     Bug(
         "a held deadline cuts calls",
         "dispatch/upkeep.py",
-        "                self._emit(BatchExpired(batch))\n            self._cut_overdue()",
-        "                self._emit(BatchExpired(batch))\n        self._cut_overdue()",
+        "        if not self._holds():\n            self._cut_overdue()",
+        "        self._cut_overdue()\n        if not self._holds():\n            pass",
         WITHHELD,
     ),
     Bug(
@@ -257,5 +258,41 @@ SAFE = [
         "        timeout = self._settings.drain_timeout.total_seconds()",
         "        timeout = 0.0",
         "tests/e2e/test_signals.py",
+    ),
+    Bug("a boot with an old clock stops all that waits", "app/clock.py", "max(wall, latest)", "wall", CLOCK),
+    Bug(
+        "the time of day is noted but once",
+        "app/clock.py",
+        "self._note_at = now + NOTE_SECONDS",
+        'self._note_at = float("inf")',
+        CLOCK,
+    ),
+    Bug(
+        "a batch past its deadline keeps the dispatcher spinning",
+        "dispatch/queue.py",
+        "            and waiting.due_at < waiting.batch.expires_at > now",
+        "            and waiting.due_at < waiting.batch.expires_at",
+        STORIES,
+    ),
+    Bug(
+        "a batch of a later time waits for it",
+        "dispatch/queue.py",
+        "return _ALWAYS if ready.next_ready_at <= ready.created_at else",
+        "return",
+        "tests/simulation/test_safety.py",
+    ),
+    Bug(
+        "a store that fails at the start ends the server",
+        "dispatch/dispatcher.py",
+        '        beats = asyncio.create_task(self._beats(), name="heartbeat")',
+        '        await self._beat()\n        beats = asyncio.create_task(self._beats(), name="heartbeat")',
+        STORIES,
+    ),
+    Bug(
+        "calls past their deadline run on while the store fails",
+        "dispatch/upkeep.py",
+        "            self._cut_overdue()  # whatever the store can do\n",
+        "            await self._store.expire(self._clock.now())\n            self._cut_overdue()\n",
+        "tests/simulation/test_withheld.py",
     ),
 ]

@@ -1,6 +1,7 @@
 """What a death, a slow store and a failing store may cost: slots, fences and leases on virtual time."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -16,7 +17,7 @@ from batchyard.domain.events import (
 from batchyard.ports import Pick
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
-from batchyard.testing.time import VirtualTimeExceeded, run_virtual
+from batchyard.testing.time import START, VirtualClock, VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
 from tests.simulation.world import World, world
 
@@ -184,6 +185,21 @@ def test_an_owner_without_a_heartbeat_sends_nothing() -> None:
         await here.kill()
 
     run_virtual(main(), limit=600)
+
+
+def test_a_batch_from_a_time_that_is_to_come_runs_now() -> None:
+    async def main() -> None:
+        here = World(ScriptedUpstream(always(answered(), seconds=1.0)))
+        behind = here.clock
+        here.clock = VirtualClock(asyncio.get_running_loop(), START + timedelta(days=30))
+        batch = await here.create(3)  # by a clock that was set right since
+        here.clock = behind
+        await here.start()
+
+        assert await here.kinds(batch) == ["succeeded"] * 3
+        await here.kill()
+
+    run_virtual(main(), limit=60)
 
 
 def test_an_owner_that_could_not_say_that_it_lives_keeps_its_calls() -> None:

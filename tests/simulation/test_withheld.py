@@ -10,7 +10,7 @@ from batchyard.domain.outcome import NotStarted, Outcome
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call
 from batchyard.testing.blobs import MemoryBlobs
-from batchyard.testing.stores import SlowStore
+from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, always, answered
 from tests.simulation.world import World
@@ -116,6 +116,21 @@ def test_nothing_is_sent_once_the_deadline_passed_while_connecting() -> None:
         assert await here.kinds(batch) == ["expired"] * 2
         assert isinstance(here.upstream, ScriptedUpstream)
         assert here.upstream.calls == []
+        await here.kill()
+
+    run_virtual(main(), limit=120)
+
+
+def test_calls_past_their_deadline_are_cut_though_the_store_fails() -> None:
+    async def main() -> None:
+        upstream = ScriptedUpstream(always(answered(), seconds=300.0))
+        here = World(upstream)
+        here.store = FailingStore(here.kept, lambda verb, _n: Fault.BEFORE if verb == "expire" else None)
+        await here.start()
+        await here.create(2, hours=10.0 / 3600)
+        await asyncio.sleep(45.0)
+
+        assert [seen.cut for seen in upstream.calls] == [True, True]
         await here.kill()
 
     run_virtual(main(), limit=120)

@@ -16,7 +16,7 @@ from batchyard.domain.batch import Batch, Status
 from batchyard.domain.events import Event
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.result import Result, pack
-from batchyard.ports import Blobs, NewBatch, Space, Store, Upstream
+from batchyard.ports import Blobs, Clock, NewBatch, Space, Store, Upstream
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.time import VirtualClock
@@ -32,7 +32,7 @@ class World:
     """One owner after another over one store, one upstream, one clock."""
 
     def __init__(self, upstream: Upstream, *, limit: int = 4, seed: int = 1, lease: float = 30.0) -> None:
-        self.clock = VirtualClock(asyncio.get_running_loop())
+        self.clock: Clock = VirtualClock(asyncio.get_running_loop())
         self.random = random.Random(seed)
         self.kept = MemoryStore(lease_seconds=lease, entropy=lambda: self.random.getrandbits(160))
         self.store: Store = self.kept
@@ -46,6 +46,7 @@ class World:
         self.owners = 0
         self.space: Space = EndlessSpace()
         self.holds: Callable[[], bool] = lambda: False
+        self.each_round: Callable[[], None] = lambda: None
         self.dispatcher: Dispatcher | None = None
         self.keeper: Keeper | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -131,6 +132,7 @@ class World:
             cut_overdue=self.dispatcher.cut_overdue,
             freed=self.wake,
             holds=self.holds,
+            each_round=self.each_round,
             own=self.dispatcher.owner,
         )
         self._tasks = [asyncio.create_task(self.dispatcher.run()), asyncio.create_task(self.keeper.run())]

@@ -1,11 +1,11 @@
 """The clock of a server: what jumps of the wall clock do to it, while it runs and over restarts."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from batchyard.app.clock import HOLD_SECONDS, NAME, FolderClock, Machine, SteadyClock
+from batchyard.app.clock import HOLD_SECONDS, NAME, NOTE_SECONDS, FolderClock, Machine, SteadyClock
 from batchyard.domain.events import ClockJumped, Event
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -97,6 +97,24 @@ def test_another_boot_believes_the_wall_clock_and_holds_deadlines_for_ten_minute
     assert clock.holds()
     machine.live(0.1)
     assert not clock.holds()
+
+
+def test_another_boot_with_an_old_clock_goes_on_where_it_was(tmp_path: Path) -> None:
+    machine, events = SetMachine(), list[Event]()
+    clock = began(tmp_path, machine, is_new=True)
+    machine.live(3 * DAY)
+    clock.look(lambda _: None)
+    machine.live(NOTE_SECONDS / 2)
+    before = clock.now()
+    machine.reboot("second")
+    machine.time = 0.0
+
+    clock = FolderClock(tmp_path, is_new=False, machine=machine)
+    clock.look(events.append)
+
+    assert timedelta() <= before - clock.now() <= timedelta(seconds=NOTE_SECONDS)
+    assert clock.holds()
+    assert [type(event) for event in events] == [ClockJumped]
 
 
 def test_a_clock_that_is_set_while_deadlines_are_held_is_believed_after_a_restart(tmp_path: Path) -> None:

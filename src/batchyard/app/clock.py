@@ -3,7 +3,8 @@
 first start of a boot     the wall clock is believed, and noted in the data folder
 while it runs             the machine's running time is added; the wall clock is only compared
 restart in the same boot  the note is believed, not the wall clock
-restart on another boot   the wall clock is believed again, and deadlines are held for ten minutes
+restart on another boot   the wall clock is believed again, but not that it is earlier than what was noted last, and
+                          deadlines are held for ten minutes
 """
 
 import asyncio
@@ -22,6 +23,8 @@ from batchyard.domain.events import ClockJumped, Emit
 NAME = "clock.json"
 HOLD_SECONDS = 600.0
 """How long nothing expires or goes after a restart on another boot: time to see the alarm and to set the clock."""
+NOTE_SECONDS = 60.0
+"""How often the time of day is noted. A machine may boot with a clock of years ago: what waits would wait for years."""
 JUMP_SECONDS = 5.0
 """A wall clock that is further off than it was is told of; less is what time servers do to it all day."""
 
@@ -76,9 +79,11 @@ class FolderClock(SteadyClock):
         self._machine = machine or Machine()
         self._path = folder / NAME
         note = _read(self._path)
-        same = note is not None and note.boot == self._machine.boot != "" and note.running <= self._machine.running()
-        super().__init__(self._machine, note.epoch if note and same else None)
-        self._noted = same
+        wall, running = self._machine.wall(), self._machine.running()
+        same = note is not None and note.boot == self._machine.boot != "" and note.running <= running
+        latest = note.epoch + note.running if note else 0.0
+        super().__init__(self._machine, note.epoch if note and same else max(wall, latest) - running)
+        self._note_at = running + NOTE_SECONDS if same else float("-inf")
         self._hold_until = self.monotonic() + (0.0 if same or is_new else HOLD_SECONDS)
         self._apart = 0.0
 
@@ -87,16 +92,22 @@ class FolderClock(SteadyClock):
         return self.monotonic() < self._hold_until
 
     def look(self, emit: Emit) -> None:
-        """Tell of a wall clock that jumped, and note the epoch once it stands. Called again and again."""
+        """Tell of a wall clock that jumped, and note the time of day once it stands. Called again and again."""
         apart = self._machine.wall() - self._machine.running() - self._epoch
         if abs(apart - self._apart) >= JUMP_SECONDS:
             self._apart = apart
             emit(ClockJumped(round(apart, 1)))
         # Not noted while it is held: whoever sets the clock and starts again is believed anew.
-        if not self._noted and not self.holds():
+        now = self.monotonic()
+        if now >= self._note_at and not self.holds():
             with suppress(OSError):  # a disk in trouble; the next look tries again
-                _write(self._path, _Note(self._machine.boot, self._epoch, self.monotonic()))
-                self._noted = True
+                _write(self._path, _Note(self._machine.boot, self._epoch, now))
+                self._note_at = now + NOTE_SECONDS
+
+    @property
+    def is_noted(self) -> bool:
+        """Whether a restart in this boot would go on with this time of day."""
+        return self._note_at > float("-inf")
 
 
 class DatabaseClock(SteadyClock):

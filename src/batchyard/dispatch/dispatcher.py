@@ -84,7 +84,6 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Work until drained. Raises only for bugs; cancelling it is a sudden end, which loses nothing."""
-        await self._beat()
         beats = asyncio.create_task(self._beats(), name="heartbeat")
         try:
             await self._turns()
@@ -127,11 +126,13 @@ class Dispatcher:
 
     async def _beats(self) -> None:
         while True:
-            await asyncio.sleep(self._pace.lease / 3)
+            pause = self._pace.lease / 3
             try:
                 await self._beat()
             except StoreUnavailable as error:  # we stop sending by ourselves when the lease time is over
                 self._emit(StoreFailed("heartbeat", str(error)))
+                pause = min(pause, STORE_PAUSE)
+            await asyncio.sleep(pause)
 
     async def _beat(self) -> None:
         sent = self._clock.monotonic()

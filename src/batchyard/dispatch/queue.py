@@ -6,7 +6,7 @@ nothing but an empty pick: the store decides what is leased.
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from batchyard.dispatch.lanes import Lane, Lanes
 from batchyard.domain.fairness import Claimant, FairShare
@@ -15,6 +15,9 @@ from batchyard.ports import Clock, Ready, Turn, Work
 
 Picked = dict[tuple[str, str], list[Lane]]
 """For each batch and model that was picked: a lane for each request, with a slot of it taken."""
+
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -52,16 +55,20 @@ class Queue:
 
     def seconds_until_due(self) -> float:
         """Return how long nothing could be leased, as far as is known: 0 if something is due, or may be."""
-        monotonic = self._clock.monotonic()
+        now, monotonic = self._clock.now(), self._clock.monotonic()
         if monotonic >= self._refresh_at:
             return 0.0
         due = [
             waiting.due_at
-            for (_, model), waiting in self._waiting.items()
-            if waiting.due_at and waiting.pending > 0 and self._lanes.has_room(model, monotonic)
+            for (batch, model), waiting in self._waiting.items()
+            if waiting.due_at
+            and waiting.pending > 0
+            and waiting.due_at < waiting.batch.expires_at > now  # what no pick takes must not wake us
+            and batch not in self._stopped
+            and self._lanes.has_room(model, monotonic)
         ]
         until_refresh = self._refresh_at - monotonic
-        return min(until_refresh, max(0.0, (min(due) - self._clock.now()).total_seconds())) if due else until_refresh
+        return min(until_refresh, max(0.0, (min(due) - now).total_seconds())) if due else until_refresh
 
     async def picks(self) -> Picked:
         """Return what to lease, batch by batch and model by model: the lanes with a slot taken for each request."""
@@ -134,7 +141,13 @@ class Queue:
         self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
         self._waiting = {
-            (ready.batch, ready.model): Waiting(ready, ready.pending, ready.next_ready_at)
+            (ready.batch, ready.model): Waiting(ready, ready.pending, _due_at(ready))
             for ready in backlog
             if ready.batch not in self._stopped and self._lanes.carried_by(ready.model) is None
         }
+
+
+def _due_at(ready: Ready) -> datetime:
+    """Return when the first request is due. One never tried is due now, though its batch was created later by this
+    clock: then the clock was wrong, in a boot before."""
+    return _ALWAYS if ready.next_ready_at <= ready.created_at else ready.next_ready_at

@@ -118,9 +118,9 @@ class Keeper:
 
     async def _expire(self) -> None:
         if not self._holds():
+            self._cut_overdue()  # whatever the store can do
             for batch in await self._store.expire(self._clock.now()):
                 self._emit(BatchExpired(batch))
-            self._cut_overdue()
 
     async def _seal(self) -> None:
         for batch in sorted(
