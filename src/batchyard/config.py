@@ -28,10 +28,8 @@ from batchyard.workspace_tables import read_workspaces
 
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
 BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
-NOT_YET = {
-    ("objects", ""): "the object store",
-}
-"""(setting, how its value begins) -> what it needs that this version has not got. Lift a line when it has."""
+SHARED = {"role": "all", "objects": None}
+"""Settings of several processes on one database, and what each is without one: a data folder is one process's."""
 
 TABLES = ("upstreams", "routes", "limits", "workspaces", "prices")
 """Keys of the file that are tables, with no option and no variable."""
@@ -78,12 +76,10 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         values |= {name: _value(name, one) for name, one in layer.items()}
         given |= layer
     values["config"] = file if has_file else None
-    for (name, begins), needed in NOT_YET.items():
-        if name in given and given[name].text.startswith(begins):
+    for name, alone in SHARED.items():
+        if values.get(name, alone) != alone and "database" not in given:
             shown = DECLARED[name].kind.show(given[name].text)
-            raise ConfigError(f"{given[name].label}{shown}: needs {needed}, which is not in this version")
-    if values.get("role", "all") != "all" and "database" not in given:
-        raise ConfigError(f"{given['role'].label}{values['role']}: needs a database; a data folder is one process's")
+            raise ConfigError(f"{given[name].label}{shown}: needs a database; a data folder is one process's")
     upstreams, routes = _upstreams(file, tables, given, environ)
     limits, workspaces = read_workspaces(file, tables.get("limits", {}), tables.get("workspaces", {}))
     return Settings(

@@ -130,7 +130,7 @@ def _without_secrets(url: str) -> str:
 
 HTTP_URL = Kind("http(s)://host[:port][/path], no user or query", _http_url, "URL", show=_without_secrets)
 DATABASE = Kind("postgresql://host/name", _matching(r"postgres(ql)?://[^\s/]\S*"), "URL", show=_without_secrets)
-OBJECTS = Kind("a URL such as s3://bucket/prefix", _matching(r"[a-z0-9]+://\S+"), "URL", show=_without_secrets)
+OBJECTS = Kind("a URL such as s3://bucket/prefix", _matching(r"[a-z0-9]+://[^\s@?#]+"), "URL", show=_without_secrets)
 VARIABLE = Kind("a variable's name, not a key", _matching("[A-Za-z_][A-Za-z0-9_]*"), "NAME", show=lambda _: "(hidden)")
 HOST = Kind("an address or a host name, without scheme and port", _host, "HOST")
 TEXT = Kind("text without line breaks", _matching(r"[^\x00-\x1f]{1,256}"), "NAME")

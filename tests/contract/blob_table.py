@@ -1,13 +1,17 @@
 """The blob layers that the contract holds for: one line each."""
 
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchyard.blobs.bucket import Bucket
 from batchyard.blobs.files import FileBlobs
+from batchyard.blobs.objects import ObjectBlobs
 from batchyard.ports import Blobs
 from batchyard.testing.blobs import MemoryBlobs
+from tests.object_store import shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,30 @@ def files(folder: Path) -> Layer:
     return Layer(blobs, grow_old, flip, cut)
 
 
+def objects(folder: Path) -> Layer:
+    now = [1_000_000.0]
+    bucket = Bucket.open(shared().url(secrets.token_hex(8)), "the tests")
+
+    def grow_old(seconds: float) -> None:
+        now[0] += seconds
+
+    def whole(name: str) -> bytes:
+        size, _ = bucket.tail(name, 1)
+        return bucket.read(name, 0, size)
+
+    def flip(name: str, offset: int) -> None:
+        content = bytearray(whole(name))
+        content[offset] ^= 0xFF
+        bucket.put(name, bytes(content))
+
+    def cut(name: str, size: int) -> None:
+        bucket.put(name, whole(name)[:size])
+
+    return Layer(ObjectBlobs(bucket, monotonic=lambda: now[0]), grow_old, flip, cut)
+
+
 LAYERS: dict[str, LayerFactory] = {
     "memory": memory,
     "files": files,
+    "objects": objects,
 }

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,14 @@ class Fleet:
     """Some servers that share one database and one folder of blobs, and an upstream that counts."""
 
     def __init__(
-        self, folder: Path, cluster: Cluster, upstream: CountingUpstream, roles: Sequence[str], lease: str
+        self,
+        folder: Path,
+        cluster: Cluster,
+        upstream: CountingUpstream,
+        *,
+        roles: Sequence[str],
+        lease: str,
+        objects: Mapping[str, str],
     ) -> None:
         self.cluster, self.upstream = cluster, upstream
         self.schema = "fleet"
@@ -37,13 +44,18 @@ class Fleet:
             own = folder / f"server{number}"
             own.mkdir()
             database = cluster.schema_url(self.schema)
-            environ = {"BATCHYARD_LEASE": lease, "BATCHYARD_DATABASE": database, "BATCHYARD_ROLE": role}
+            environ = {"BATCHYARD_LEASE": lease, "BATCHYARD_DATABASE": database, "BATCHYARD_ROLE": role, **objects}
             self.servers.append(ServerProcess(own / "data", *options, environ=environ))
+        self._done = 0
+        if not objects:
+            self._share(folder)
+
+    def _share(self, folder: Path) -> None:
+        """Lead all data folders to one, as a shared file system does."""
         shared = folder / "server0" / "data"
         shared.mkdir()
-        for number in range(1, len(roles)):
+        for number in range(1, len(self.servers)):
             (folder / f"server{number}" / "data").symlink_to(shared)
-        self._done = 0
 
     def start(self) -> None:
         for server in self.servers:
@@ -93,12 +105,18 @@ class Fleet:
 
 @contextmanager
 def fleet(
-    folder: Path, *, roles: Sequence[str] = ("all", "all"), latency: float = 0.02, lease: str = "1s"
+    folder: Path,
+    *,
+    roles: Sequence[str] = ("all", "all"),
+    latency: float = 0.02,
+    lease: str = "1s",
+    objects: Mapping[str, str] | None = None,
 ) -> Iterator[Fleet]:
+    """Start servers of these roles; ``objects`` is the environment of their object store, where there is one."""
     with ExitStack() as stack:
         cluster = stack.enter_context(Cluster())
         upstream = stack.enter_context(CountingUpstream(latency))
-        made = Fleet(folder, cluster, upstream, roles, lease)
+        made = Fleet(folder, cluster, upstream, roles=roles, lease=lease, objects=objects or {})
         stack.callback(made.kill)
         made.start()
         yield made

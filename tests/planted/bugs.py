@@ -10,6 +10,7 @@ from tests.planted.dash_bugs import DASHBOARD
 from tests.planted.flow_bugs import FLOW
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
+from tests.planted.object_bugs import OBJECTS
 from tests.planted.postgres_bugs import POSTGRES
 from tests.planted.safety_bugs import SAFE
 from tests.planted.seen_bugs import SEEN
@@ -302,6 +303,7 @@ BUGS = [
     *MEMORY,
     *SQLITE,
     *POSTGRES,
+    *OBJECTS,
     *SAFE,
     *WIRE,
     *SIMULATOR,

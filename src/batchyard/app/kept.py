@@ -1,20 +1,23 @@
 """What a process works on: the store, the time and the keys of a data folder, or of a database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from batchyard.app import folder
 from batchyard.app.clock import DatabaseClock, FolderClock
+from batchyard.blobs.files import FileBlobs
 from batchyard.domain.errors import DataRefused
-from batchyard.ports import KeyShelf, Store
+from batchyard.ports import Blobs, KeyShelf, Store
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.key_file import KeyFile
 
 NO_ASYNCPG = "--database needs asyncpg, which is not installed: pip install 'batchyard[postgres]'"
+
+NO_OBSTORE = "--objects needs obstore, which is not installed: pip install 'batchyard[objects]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Kept:
     """``follow`` are tasks that the process keeps running; they get what is to be called when there may be work."""
 
     store: Store
+    blobs: Blobs
     clock: FolderClock | DatabaseClock
     shelf: KeyShelf
     follow: tuple[Callable[[Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
@@ -34,7 +38,7 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
         clock = folder.clock(settings)
         sqlite = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
         try:
-            yield Kept(sqlite, clock, key_shelf(settings))
+            yield Kept(sqlite, FileBlobs(settings.data / "blobs"), clock, key_shelf(settings))
         finally:
             await sqlite.close()
         return
@@ -44,15 +48,28 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
     except ModuleNotFoundError:
         raise DataRefused(NO_ASYNCPG) from None
     url = settings.database
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     store = await PostgresStore.open(url, lease_seconds=settings.lease.total_seconds())
     try:
         time = DatabaseClock(store.time)
         await time.set()
         shelf = await asyncio.to_thread(key_shelf, settings)
-        yield Kept(store, time, shelf, (lambda tell: listen(url, tell), lambda _tell: time.follow()))
+        blobs = await _blobs(settings, store.identity)
+        yield Kept(store, blobs, time, shelf, (lambda tell: listen(url, tell), lambda _tell: time.follow()))
     finally:
         await store.close()
+
+
+async def _blobs(settings: Settings, identity: Callable[[], Awaitable[str]]) -> Blobs:
+    """Return where bodies and results are, for processes that share a database."""
+    if settings.objects is None:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return FileBlobs(settings.data / "blobs")
+    try:
+        from batchyard.blobs.bucket import Bucket  # noqa: PLC0415 an extra
+        from batchyard.blobs.objects import ObjectBlobs  # noqa: PLC0415 an extra
+    except ModuleNotFoundError:
+        raise DataRefused(NO_OBSTORE) from None
+    return ObjectBlobs(await asyncio.to_thread(Bucket.open, settings.objects, await identity()))
 
 
 def key_shelf(settings: Settings) -> KeyShelf:

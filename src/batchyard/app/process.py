@@ -16,7 +16,6 @@ from starlette.types import ASGIApp
 from batchyard import assembly
 from batchyard.app import carriers, entrance, folder
 from batchyard.app.kept import Kept
-from batchyard.blobs.files import FileBlobs
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
@@ -62,7 +61,7 @@ class App:
         self._follow = kept.follow
         self._not_ready = "starting"
         self._stop = _Stop(asyncio.Event(), asyncio.Event())
-        self._blobs = FileBlobs(settings.data / "blobs")
+        self._blobs = kept.blobs
         self._space, stopped = folder.space(settings, store), Stopped(self.emit)
         self._room = Room(self._space, clock, self.emit)
         self._places = assembly.places(settings, clock)

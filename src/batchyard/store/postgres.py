@@ -73,6 +73,10 @@ class PostgresStore:
         """Return the database's time."""
         return moment(await self._connections.read(lambda db: db.fetchval(f"select {postgres_owners.CLOCK}")))
 
+    async def identity(self) -> str:
+        """Return what tells this store from every other."""
+        return str(await self._connections.read(lambda db: db.fetchval("select identity from about")))
+
     def _judged_at(self, now: datetime) -> int | None:
         """Return the time by which heartbeats are judged; None for the database's own."""
         return None if self._own_time else micros(now)
