@@ -10,6 +10,7 @@ FOLDER = "tests/e2e/test_folder.py"
 STOPPED = "tests/simulation/test_stopped.py"
 DAMAGE = "tests/unit/test_sqlite_damage.py"
 LIFE = "tests/simulation/test_life.py"
+POWER = "tests/power/test_power_loss.py"
 STORIES = "tests/simulation/test_stories.py"
 WITHHELD = "tests/simulation/test_withheld.py"
 
@@ -294,5 +295,43 @@ SAFE = [
         "            self._cut_overdue()  # whatever the store can do\n",
         "            await self._store.expire(self._clock.now())\n            self._cut_overdue()\n",
         "tests/simulation/test_withheld.py",
+    ),
+    Bug(
+        "a power loss takes what was acknowledged",
+        "store/database.py",
+        '    "synchronous": 2,  # FULL: NORMAL loses',
+        '    "synchronous": 1,  # FULL: NORMAL loses',
+        POWER,
+    ),
+    Bug(
+        "bytes of a file are not synced",
+        "blobs/writer.py",
+        "        self._disk.sync(self._file.descriptor)\n",
+        "",
+        POWER,
+    ),
+    Bug(
+        "the name of a file is not synced",
+        "blobs/writer.py",
+        "        self._disk.sync_folder(self._path.parent)\n",
+        "",
+        POWER,
+    ),
+    Bug(
+        "a file has its name before its bytes are synced",
+        "blobs/writer.py",
+        "        self._disk.sync(self._file.descriptor)\n        self._file = None\n"
+        "        self._disk.rename(self._part, self._path)\n",
+        "        self._disk.rename(self._part, self._path)\n        self._file = None\n",
+        POWER,
+    ),
+    Bug(
+        "files are gone before the delete is durable",
+        "dispatch/upkeep.py",
+        "            if ended is not None and ended.ended_at is not None:\n",
+        "            await self._blobs.delete(batch.body)\n"
+        "            if ended is not None and ended.sealed is not None and ended.ended_at is not None:\n"
+        "                await self._blobs.delete(ended.sealed.index)\n",
+        POWER,
     ),
 ]

@@ -1,0 +1,1 @@
+"""Power losses over database and payload files."""
