@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
     chosen = [bug for bug in BUGS if not words or any(word in bug.name for word in words)]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for part in ("src", "tests", "pyproject.toml", "examples", "docs", "scripts", "README.md"):
+        for part in ("src", "tests", "pyproject.toml", "examples", "docs", "deploy", "scripts", "README.md"):
             source = ROOT / part
             if source.is_dir():
                 shutil.copytree(source, copy / part, ignore=shutil.ignore_patterns("__pycache__"))

@@ -8,7 +8,8 @@ import pytest
 
 from batchyard.dispatch.interactive import LONGEST_WAIT
 from batchyard.dispatch.routed import RoutedCalls
-from batchyard.domain.events import CallFinished, LaneHeld
+from batchyard.domain.call_events import CallFinished
+from batchyard.domain.events import LaneHeld
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Outcome
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Pick, Stream

@@ -8,10 +8,12 @@ from typing import get_args
 import pytest
 
 from batchyard.domain import events
-from batchyard.domain.batch import Counts
-from batchyard.observe import Log, LogHandler, Metrics, Observer, fields_of
+from batchyard.domain.call_events import CallAnswered
+from batchyard.domain.usage import Usage
+from batchyard.metrics import TROUBLE, Metrics
+from batchyard.observe import LEVELS, Log, LogHandler, Observer, fields_of
 
-FINISHED = events.AttemptFinished("b", 0, 1, "answered", 0.2, 10, 20)
+FINISHED = events.AttemptFinished("b", 0, 1, "answered", 0.2, "up", "m", Usage(10, 20))
 
 
 def lines(stream: io.StringIO) -> list[dict[str, object]]:
@@ -58,32 +60,30 @@ def test_records_of_libraries_become_lines_too() -> None:
     assert lines(stream)[0]["message"] == "odd thing"
 
 
-def test_metrics_tell_what_happened() -> None:
-    metrics = Metrics()
-    metrics.in_flight = lambda: 7
-    for event in (
-        FINISHED,
-        events.BatchCreated("b", "w", 7),
-        events.BatchEnded("b", "w", Counts(succeeded=5, errored=2), 1.0),
-        events.CancelAsked("b", "w"),
-        events.StoreFailed("commit", "full"),
-    ):
-        metrics.observe(event)
-    text = metrics.render().decode()
+def call(method: str, route: str = "/v1/messages/batches/{batch_id}") -> CallAnswered:
+    return CallAnswered("req_1", method, route, 200, 0.1, "w", "msgbatch_1")
 
-    for line in (
-        'batchyard_attempts_total{outcome="answered"} 1.0',
-        "batchyard_attempts_in_flight 7.0",
-        'batchyard_attempt_seconds_bucket{le="0.1"} 0.0',
-        'batchyard_attempt_seconds_bucket{le="0.25"} 1.0',
-        "batchyard_attempt_seconds_count 1.0",
-        'batchyard_tokens_total{direction="output"} 20.0',
-        "batchyard_requests_taken_total 7.0",
-        'batchyard_requests_total{result="errored"} 2.0',
-        'batchyard_batches_total{event="cancel_asked"} 1.0',
-        'batchyard_trouble_total{event="store_failed"} 1.0',
-    ):
-        assert line in text
+
+def test_calls_that_change_something_are_logged_with_their_ids_and_reads_are_not() -> None:
+    stream = io.StringIO()
+    observe = Observer(Log(stream), Metrics())
+    for told in (call("GET"), call("HEAD"), call("POST", "/v1/messages"), call("DELETE")):
+        observe(told)
+
+    [line] = lines(stream)
+    assert (line["event"], line["method"], line["status"]) == ("call_answered", "DELETE", 200)
+    assert (line["request_id"], line["batch"], line["workspace"]) == ("req_1", "msgbatch_1", "w")
+
+
+def test_a_bug_of_a_call_has_the_id_that_its_caller_was_told() -> None:
+    stream = io.StringIO()
+    Observer(Log(stream), Metrics())(events.BugFound("GET /", ValueError(), "req_7"))
+
+    assert lines(stream)[0]["request_id"] == "req_7"
+
+
+def test_what_is_trouble_to_the_log_is_trouble_to_the_metrics() -> None:
+    assert {kind for kind, level in LEVELS.items() if level > logging.INFO} == set(TROUBLE)
 
 
 @pytest.mark.parametrize("kind", get_args(events.Event), ids=lambda kind: kind.__name__)

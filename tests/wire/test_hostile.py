@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from batchyard.domain.events import BugFound
-from batchyard.observe import Log, Metrics, Observer
-from tests.wire.world import Reply, World, a_body, ask
+from batchyard.metrics import Metrics
+from batchyard.observe import Log, Observer
+from tests.wire.world import Reply, World, a_body, ask, rendered
 
 PATH = "/v1/messages/batches"
 PARAMS = b'{"model":"simulator","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}'
@@ -197,7 +198,7 @@ HEADERS = {
 )
 def test_hostile_headers_are_no_server_error(name: str, method: str, path: str) -> None:
     async def scenario() -> None:
-        world = World(metrics=lambda: b"up 1\n")
+        world = World(metrics=rendered)
         target = path.replace("{ended}", f"{PATH}/{await world.ended()}")
         header, value = HEADERS[name]
         lines = {"host": "localhost", "anthropic-version": "2023-06-01", "x-api-key": "key-one", header: value}

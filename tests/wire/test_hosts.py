@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from batchyard.web.settings import WebSettings
-from tests.wire.world import HEADERS, World, ask
+from tests.wire.world import HEADERS, World, ask, rendered
 
 PATH = "/v1/messages/batches"
 PUBLIC = WebSettings(public_url="https://batches.example/prefix/")
@@ -113,7 +113,7 @@ def test_probes_are_answered_under_any_name_without_a_key() -> None:
     ],
 )
 def test_metrics_are_for_this_machine(peer: str, headers: dict[str, str | None], status: int) -> None:
-    world = World(metrics=lambda: b"batchyard_up 1\n")
+    world = World(metrics=rendered)
 
     reply = asyncio.run(world.call("GET", "/metrics", headers={"x-api-key": None, **headers}, peer=peer))
 

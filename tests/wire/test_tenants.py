@@ -18,7 +18,7 @@ from batchyard.domain.ids import batch_id as id_of
 from batchyard.web.api import Api
 from batchyard.web.keys import KeyBook
 from batchyard.web.routes import Route
-from tests.wire.world import NOW, Reply, SetClock, World, a_body
+from tests.wire.world import NOW, Reply, SetClock, World, a_body, rendered
 
 PATH = "/v1/messages/batches"
 UNKNOWN = id_of(NOW, 2**77)
@@ -199,7 +199,7 @@ def test_lists_and_cursors_show_nothing_of_others(yard: Yard) -> None:
 
 def test_metrics_are_for_this_machine_or_for_an_admin(yard: Yard) -> None:
     async def scenario() -> None:
-        yard.world.metrics = lambda: b"batchyard_up 1\n"
+        yard.world.metrics = rendered
         asked = {
             caller: (await yard.world.call("GET", "/metrics", headers={"x-api-key": key}, peer="10.0.0.9")).status
             for caller, key in yard.keys.items()

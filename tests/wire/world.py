@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,11 @@ MESSAGE = (
     b'{"id":"msg_1","type":"message","role":"assistant","model":"simulator","content":[{"type":"text","text":"hi"}],'
     b'"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}'
 )
+
+
+async def rendered() -> bytes:
+    """Return metrics."""
+    return b"batchyard_up 1\n"
 
 
 class SetClock:
@@ -163,7 +168,7 @@ class World:
     keys: Keys = field(default_factory=TableKeys)
     events: list[Event] = field(default_factory=list)
     not_ready: str = ""
-    metrics: Callable[[], bytes] | None = None
+    metrics: Callable[[], Awaitable[bytes]] | None = None
     space: Space = field(default_factory=EndlessSpace)
     batches_seen_as: Batches | None = None
     blobs_seen_as: Blobs | None = None

@@ -14,7 +14,8 @@ from batchyard.app.clock import SteadyClock
 from batchyard.app.kept import key_shelf, opened
 from batchyard.app.process import App
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
-from batchyard.observe import Log, LogHandler, Metrics, Observer
+from batchyard.metrics import Metrics
+from batchyard.observe import Log, LogHandler, Observer
 from batchyard.settings import Settings
 from batchyard.web.keys import KeyBook
 from batchyard.web.sockets import CannotListen

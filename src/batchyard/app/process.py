@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from batchyard import assembly
 from batchyard.app import carriers, entrance, folder
+from batchyard.app.gauges import Gauges
 from batchyard.app.kept import Kept
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
@@ -23,8 +24,8 @@ from batchyard.dispatch.room import Room
 from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.events import BatchCreated, BatchExpired, BatchPaused, BugFound, CancelAsked, Event
-from batchyard.observe import Metrics
-from batchyard.ports import Keys
+from batchyard.metrics import Metrics
+from batchyard.ports import Keys, Prices
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
@@ -82,10 +83,11 @@ class App:
         )
         self._carriers = self._carried(lanes, stopped)
         self._keeper = self._kept(stopped)
-        metrics.in_flight = lambda: self._dispatcher.in_flight
+        prices = entrance.prices(settings)
+        self._gauges = Gauges(self._dispatcher, lanes, store.views, prices, self._space, clock, self._why_not_ready)
         self._book, self._secret = KeyBook(kept.shelf, clock), kept.shelf.secret()
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
-        self._server = Server(self._api(entrance.keys(settings, self._book), metrics), crowd=crowd)
+        self._server = Server(self._api(entrance.keys(settings, self._book), prices, metrics), crowd=crowd)
 
     def _carried(self, lanes: Lanes, stopped: Stopped) -> CarrierRunner:
         return carriers.runner(
@@ -118,7 +120,13 @@ class App:
             own=self._dispatcher.owner,
         )
 
-    def _api(self, keys: Keys, metrics: Metrics) -> ASGIApp:
+    def _why_not_ready(self) -> str:
+        return self._not_ready or self._room.reason()
+
+    def _api(self, keys: Keys, prices: Prices, metrics: Metrics) -> ASGIApp:
+        async def render() -> bytes:
+            return metrics.render(await self._gauges.read())
+
         return build_api(
             batches=self._store,
             upkeep=self._store,
@@ -126,14 +134,14 @@ class App:
             blobs=self._blobs,
             calls=self._dispatcher.calls,
             views=self._store.views,
-            prices=entrance.prices(self._settings),
+            prices=prices,
             keys=keys,
             clock=self._clock,
             emit=self.emit,
             settings=entrance.web_settings(self._settings),
             space=self._space,
-            not_ready=lambda: self._not_ready or self._room.reason(),
-            metrics=metrics.render,
+            not_ready=self._why_not_ready,
+            metrics=render,
             folder=folder.own(self._settings, self._store),
             secret=self._secret,
             overlay=serving(

@@ -25,6 +25,7 @@ from batchyard.domain.outcome import (
 from batchyard.domain.request import Lease
 from batchyard.domain.result import Expired, RequestError
 from batchyard.domain.retry import settle
+from batchyard.domain.usage import NO_USAGE
 from batchyard.ports import Blobs, Call, Clock, Damaged, Ready
 
 EXPIRY_GRACE = 30.0
@@ -169,9 +170,19 @@ class Attempts:
         attempt.lane.slots.end()
         self._settled(attempt, settlement, seconds)
         lease, trace = attempt.lease, settlement.trace
-        tokens = (outcome.input_tokens, outcome.output_tokens) if isinstance(outcome, Answered) else (0, 0)
         self._emit(
-            AttemptFinished(lease.batch, lease.seq, lease.attempt, trace.outcome, seconds, *tokens, trace.reason)
+            AttemptFinished(
+                lease.batch,
+                lease.seq,
+                lease.attempt,
+                trace.outcome,
+                seconds,
+                attempt.lane.place,
+                lease.model,
+                outcome.usage if isinstance(outcome, Answered) else NO_USAGE,
+                trace.reason,
+                is_repeat=lease.paid > 0,
+            )
         )
 
     def _learn(self, attempt: Attempt, outcome: Outcome, now: float, sent: float) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import msgspec
 
 from batchyard.dispatch.lanes import Lane, Lanes
-from batchyard.domain.events import BugFound, CanaryFinished, Emit, LaneHeld
+from batchyard.domain.call_events import CanaryFinished
+from batchyard.domain.events import BugFound, Emit, LaneHeld
 from batchyard.domain.outcome import Outcome, Unknown
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Clock

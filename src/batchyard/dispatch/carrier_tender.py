@@ -11,6 +11,7 @@ from batchyard.domain.events import AttemptFinished, Emit, SettlementRefused
 from batchyard.domain.outcome import Answered, Hung, Outcome, Retry, Settlement, Trace, Unknown
 from batchyard.domain.result import RequestError
 from batchyard.domain.retry import settle
+from batchyard.domain.usage import NO_USAGE
 from batchyard.ports import Blobs, Carrier, Carriers, Clock, Work
 
 _CUT = Hung(RequestError("timeout_error", "cut: the batch's time was over"))
@@ -60,7 +61,7 @@ class Tender:
         for stale in turn.stale:
             self.emit(SettlementRefused(stale.lease.batch, stale.lease.seq, stale.lease.attempt))
         for settlement, outcome in settled:
-            self.emit(_finished(settlement, outcome, carrier.created_at, now))
+            self.emit(_finished(carrier, settlement, outcome, now))
 
     async def release(self, carrier: Carrier, *, paid: int) -> None:
         """Our batch's time is over: members that have no result get none any more. They may have been paid for."""
@@ -88,8 +89,17 @@ async def woken(event: asyncio.Event, seconds: float) -> None:
     event.clear()
 
 
-def _finished(settlement: Settlement, outcome: Outcome, started_at: datetime, now: datetime) -> AttemptFinished:
+def _finished(carrier: Carrier, settlement: Settlement, outcome: Outcome, now: datetime) -> AttemptFinished:
     lease, trace = settlement.lease, settlement.trace
-    tokens = (outcome.input_tokens, outcome.output_tokens) if isinstance(outcome, Answered) else (0, 0)
-    seconds = (now - started_at).total_seconds()
-    return AttemptFinished(lease.batch, lease.seq, lease.attempt, trace.outcome, seconds, *tokens, trace.reason)
+    return AttemptFinished(
+        lease.batch,
+        lease.seq,
+        lease.attempt,
+        trace.outcome,
+        (now - carrier.created_at).total_seconds(),
+        carrier.lane,
+        lease.model,
+        outcome.usage if isinstance(outcome, Answered) else NO_USAGE,
+        trace.reason,
+        is_repeat=lease.paid > 0,
+    )

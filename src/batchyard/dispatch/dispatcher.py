@@ -20,6 +20,7 @@ from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
 from batchyard.dispatch.running import Attempt
 from batchyard.dispatch.stopped import Stopped, merged
+from batchyard.domain.call_events import TurnFinished
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
 from batchyard.domain.events import DrainBegan, Emit, SettlementRefused, StoreFailed, StoreRecovered
 from batchyard.domain.outcome import Retry, Settlement
@@ -65,6 +66,8 @@ class Dispatcher:
         weight: Callable[[str], float] = lambda _workspace: 1.0,
     ) -> None:
         self.owner = owner
+        self.owners = 0
+        """How many live, we too, as of our last heartbeat; 0 before the first."""
         self._work, self._clock, self._emit = work, clock, emit
         self._lanes = lanes
         self._pace = pace or Pace()
@@ -138,6 +141,7 @@ class Dispatcher:
         sent = self._clock.monotonic()
         owners = await self._work.beat(self.owner, self._clock.now())
         self._attempts.alive_until = sent + self._pace.lease
+        self.owners = owners
         self._lanes.share(owners)
         self._wake.set()
 
@@ -224,6 +228,7 @@ class Dispatcher:
         picks = [Pick(batch, model, len(lanes)) for (batch, model), lanes in picked.items()]
         failed_at: float | None = None
         while True:
+            began = self._clock.monotonic()
             try:
                 turn = await self._work.turn(self.owner, settlements, picks, self._clock.now())
                 break
@@ -241,6 +246,7 @@ class Dispatcher:
                 return await self._turn_apart(settlements, picked, bug)
         if failed_at is not None:
             self._emit(StoreRecovered(self._clock.monotonic() - failed_at))
+        self._emit(TurnFinished(self._clock.monotonic() - began, len(settlements), len(turn.leases)))
         for stale in turn.stale:
             self._emit(SettlementRefused(stale.lease.batch, stale.lease.seq, stale.lease.attempt))
         if turn.ripe:

@@ -12,8 +12,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from batchyard.dispatch.slots import Slots
+from batchyard.domain.call_events import CallFinished
 from batchyard.domain.catalog import ModelInfo
-from batchyard.domain.events import CallFinished, Emit, LaneHeld
+from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.outcome import Answered, NotStarted, Outcome
 from batchyard.domain.result import RequestError
 from batchyard.ports import Call, Clock, Stream, Upstream

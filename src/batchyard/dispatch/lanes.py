@@ -4,7 +4,7 @@ model ── route ──> targets: of those with a free slot the one with the f
             └────> fallback, while every target is held
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -48,6 +48,7 @@ class Lane:
 
     def __init__(self, name: str, place: Place, server: Server, clock: Clock, emit: Emit, *, model: str = "") -> None:
         self.name = name
+        self.place = place.name
         self.model = model
         self.upstream = place.upstream
         self.slots = Slots(server, canary=bool(model))
@@ -118,6 +119,11 @@ class Lanes:
     def ceiling(self, upstream: str) -> int:
         """Return our share of an upstream's limit."""
         return self._servers[upstream].ceiling
+
+    @property
+    def servers(self) -> Mapping[str, Server]:
+        """The slots of every upstream."""
+        return self._servers
 
     @property
     def calls(self) -> int:

@@ -28,6 +28,11 @@ class Server:
         self.freed: Callable[[], None] = lambda: None
         """Told when a call leaves its slot to whoever comes next, or begins to wait for one."""
 
+    @property
+    def taken(self) -> int:
+        """Slots in use: attempts, those that wait for their commit, and calls."""
+        return self.running + self.settled + self.calls
+
     def share(self, owners: int) -> None:
         """Take our part of the limit, of so many owners."""
         self.ceiling = max(1, self.limit // max(1, owners))
@@ -68,6 +73,11 @@ class Slots:
             return 0
         left = server.ceiling - server.running - server.settled - server.calls
         return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+
+    @property
+    def taken(self) -> int:
+        """Slots of the lane in use."""
+        return self.running + self.settled + self.calls
 
     def room_for_calls(self, now: float) -> int:
         """Return how many calls may begin now."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from batchyard.domain import call_events
 from batchyard.domain.batch import Counts
+from batchyard.domain.usage import NO_USAGE, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +62,19 @@ class BatchArchived:
 
 
 class AttemptFinished(msgspec.Struct, frozen=True, gc=False):
-    """``outcome`` is the outcome's name; tokens are zero unless it was answered."""
+    """``outcome`` is the outcome's name; ``usage`` is nothing unless it was answered. ``model`` is the name that the
+    client used. ``is_repeat``: an attempt before this one may have been billed."""
 
     batch: str
     seq: int
     attempt: int
     outcome: str
     seconds: float
-    input_tokens: int = 0
-    output_tokens: int = 0
+    upstream: str
+    model: str
+    usage: Usage = NO_USAGE
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CallFinished:
-    """A call that an API caller waited for; ``outcome`` is the outcome's name."""
-
-    outcome: str
-    seconds: float
-    streamed: bool
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CanaryFinished:
-    """A small call of our own that tried a lane which was held; ``outcome`` is the outcome's name."""
-
-    lane: str
-    outcome: str
-    seconds: float
+    is_repeat: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +237,12 @@ class DrainBegan:
 
 @dataclass(frozen=True, slots=True)
 class BugFound:
-    """An exception that is nobody's outcome. The traceback goes to the log and nowhere else."""
+    """An exception that is nobody's outcome. The traceback goes to the log and nowhere else. ``request_id`` is that of
+    the API call, where it was one."""
 
     where: str
     error: BaseException
+    request_id: str = ""
 
 
 Event = (
@@ -266,8 +254,10 @@ Event = (
     | BatchDeleted
     | BatchArchived
     | AttemptFinished
-    | CallFinished
-    | CanaryFinished
+    | call_events.TurnFinished
+    | call_events.CallAnswered
+    | call_events.CallFinished
+    | call_events.CanaryFinished
     | SettlementRefused
     | LeasesReclaimed
     | StartFinished

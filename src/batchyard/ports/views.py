@@ -6,6 +6,7 @@ from typing import Protocol
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
+from batchyard.domain.standing import Standing
 from batchyard.domain.usage import Minute, Used
 from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.pages import Page
@@ -57,6 +58,9 @@ class Views(Protocol):
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         """Return what these batches used by day and model; batches that are not the workspace's have none."""
+
+    async def standing(self) -> Sequence[Standing]:
+        """Return what each workspace has that has anything, in the order of their names."""
 
     async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
         """Return the minutes since 1970 from ``first`` on in which requests became final, in their order.

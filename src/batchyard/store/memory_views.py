@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
-from batchyard.domain.batch import Batch
+from batchyard.domain.batch import Batch, Status
 from batchyard.domain.errors import NotFound
 from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Finish, Settlement
 from batchyard.domain.result import Errored, Succeeded
+from batchyard.domain.standing import Standing
 from batchyard.domain.usage import NO_USAGE, Minute, Usage, Used
 from batchyard.ports import Arrived, Final, Page
 from batchyard.store.memory_batch import StoredBatch
@@ -101,6 +102,29 @@ class MemoryViews:
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         return [used for used in self._all() if used.workspace == workspace and used.batch and used.batch in batches]
+
+    async def standing(self) -> Sequence[Standing]:
+        every = sorted({stored.batch.workspace for stored in self._batches.values()})
+        return [one for one in map(self._standing, every) if one != Standing(one.workspace)]
+
+    def _standing(self, workspace: str) -> Standing:
+        own = [stored for stored in self._batches.values() if workspace == stored.batch.workspace]
+        live = [stored for stored in own if stored.batch.status is not Status.ENDED]
+        going = [stored.batch for stored in live if stored.batch.status is Status.IN_PROGRESS]
+        sealed = [stored for stored in own if stored.batch.sealed]
+        return Standing(
+            workspace,
+            running=sum(not batch.paused for batch in going),
+            paused=sum(batch.paused for batch in going),
+            canceling=len(live) - len(going),
+            open=sum(stored.open for stored in live),
+            leased=sum(row.owner is not None for stored in live for row in stored.rows),
+            oldest=min((stored.batch.created_at for stored in live), default=None),
+            soonest=min((stored.batch.expires_at for stored in live), default=None),
+            kept=len(sealed),
+            bytes=sum(stored.bytes for stored in (*live, *sealed))
+            + sum(stored.batch.sealed.size for stored in sealed if stored.batch.sealed),
+        )
 
     async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
         sums: dict[int, Minute] = {}

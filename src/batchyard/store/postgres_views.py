@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
+from batchyard.domain.standing import Standing
 from batchyard.domain.usage import Minute, Usage, Used
 from batchyard.ports import Arrived, Final, Page
-from batchyard.store import postgres_labels, postgres_running
+from batchyard.store import postgres_labels, postgres_running, postgres_standing
 from batchyard.store.postgres_connections import Connections
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_settle import Held
@@ -88,6 +89,9 @@ class PostgresViews:
         where = "u.batch in (select num from batches where id = any($1::text[])) and u.workspace = $2"
         values = (list(batches), workspace)
         return await self._connections.read(lambda db: _used(db, where, values, name=name, group=group))
+
+    async def standing(self) -> Sequence[Standing]:
+        return await self._connections.snapshot(postgres_standing.standing)
 
     async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
         async def read(db: "PoolConnectionProxy") -> Sequence[Minute]:

@@ -9,9 +9,10 @@ import msgspec
 
 from batchyard.domain.batch import Batch
 from batchyard.domain.labels import Wanted
+from batchyard.domain.standing import Standing
 from batchyard.domain.usage import Minute, Usage, Used
 from batchyard.ports import Arrived, Final, Page
-from batchyard.store import sqlite_labels, sqlite_running
+from batchyard.store import sqlite_labels, sqlite_running, sqlite_standing
 from batchyard.store.reader import Readers
 from batchyard.store.sqlite_rows import encode
 from batchyard.store.sqlite_settle import Held
@@ -65,6 +66,9 @@ class SqliteViews:
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         return await self._readers.run(lambda connection: _batch_usage(connection, workspace, batches))
+
+    async def standing(self) -> Sequence[Standing]:
+        return await self._readers.run(sqlite_standing.standing)
 
     async def minutes(self, workspace: str | None, first: int) -> Sequence[Minute]:
         return await self._readers.run(lambda connection: _minutes(connection, workspace, first))

@@ -6,7 +6,7 @@ Nothing about a batch is looked at before the key is known, and no byte of a bod
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -40,6 +40,7 @@ from batchyard.web.results import Results
 from batchyard.web.room import Means
 from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
+from batchyard.web.told import told
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ def build_api(
     settings: WebSettings,
     space: Space,
     not_ready: Callable[[], str] = lambda: "",
-    metrics: Callable[[], bytes] | None = None,
+    metrics: Callable[[], Awaitable[bytes]] | None = None,
     overlay: Overlay = nothing_over,
     folder: OwnFolder | None = None,
     secret: bytes | None = None,
@@ -80,7 +81,7 @@ def build_api(
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
     pages = site.build(seen, threshold, handlers.batches, handlers.results, handlers.ledgers)
-    return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages)
+    return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages, clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,25 +143,29 @@ class Api:
     limits: CallLimits
     overlay: Overlay
     pages: Dashboard
+    clock: Clock
 
     async def __call__(self, scope: asgi.Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise Cut
         call = ApiCall(scope, receive, send)
+        began = ready = self.clock.monotonic()
         try:
             answer = await self._answer(call)
+            ready = self.clock.monotonic()
             await answer.send(call)
         except ClientGone:
             return
         except Cut:
             raise
         except Exception as bug:
-            self.emit(BugFound(f"{call.method} {call.scope['path'][:200]}", bug))
+            self.emit(BugFound(f"{call.method} {call.scope['path'][:200]}", bug, call.request_id))
             if call.answered:
                 raise Cut from bug
             await server_error(call.request_id).send(call)
         finally:
             self.limits.leave(call)
+            self.emit(told(call, ready - began))
 
     async def _answer(self, call: ApiCall) -> Sendable:
         """Return the answer; what a caller can act on is one, what nobody expected is raised."""
@@ -178,9 +183,11 @@ class Api:
         segments = path_segments(call.scope)
         page = self.pages.finds(call, segments)
         if page is not None:
+            call.route = call.route or f"/{segments[0]}"
             return await self.pages.answer(call, page)
         probe = self.health.route(segments) or self.folder.route(segments)
         if probe is not None:
+            call.route = "/".join(["", *segments])
             return await _of_method(probe, call)(call)
         methods = self.overlay(segments, self.routes.methods(segments))
         call.base_url = self.hosts.base_url(call)
@@ -191,6 +198,7 @@ class Api:
         call.scope.setdefault("state", {})[KNOWN_CALLER] = True
         self.limits.enter(call)
         endpoint = _of_method(methods, call)
+        call.route = endpoint.path
         auth.authorize(principal, endpoint.scope)
         if endpoint.counted:
             self.limits.admit(call)

@@ -60,6 +60,9 @@ class ApiCall:
         self.version = ""
         self.base_url = ""
         self.answered = False
+        self.status = 0
+        self.route = ""
+        """The path as the table of routes has it; "" where nothing is there."""
         self.entered = False
         self.always: list[tuple[str, str]] = []
         """Headers of the answer, whatever it will be."""
@@ -77,7 +80,7 @@ class ApiCall:
         self, status: int, media_type: str, length: int | None, headers: Sequence[tuple[str, str]] = ()
     ) -> None:
         """Send the status line and the headers."""
-        self.answered = True
+        self.answered, self.status = True, status
         lines = [
             ("content-type", media_type),
             *([("content-length", str(length))] if length is not None else []),

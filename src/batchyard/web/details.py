@@ -68,6 +68,7 @@ class Details:
 
     async def label(self, call: ApiCall, batch_id: str) -> Answer:
         """Set the name, where one is given, and those labels that are; null removes one."""
+        await self._batches.get(call.workspace, known_form(batch_id))  # nothing is read for what is not theirs
         async with self._bodies.read(call) as body:
             try:
                 change = _decode_change(body)
@@ -75,7 +76,7 @@ class Details:
                 raise InvalidRequest(f"body: {wrong}") from None
             except (UnicodeDecodeError, RecursionError):
                 raise InvalidRequest("body: it must be a JSON object with name and labels.") from None
-        batch = await self._views.label(call.workspace, known_form(batch_id), change.name, change.labels)
+        batch = await self._views.label(call.workspace, batch_id, change.name, change.labels)
         return Answer(await self._json(call, batch))
 
     async def _json(self, call: ApiCall, batch: Batch) -> bytes:

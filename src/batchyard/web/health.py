@@ -17,8 +17,8 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 class Health:
     """``/healthz``, ``/readyz``, ``/metrics`` and ``/openapi.json``.
 
-        Probes come under any host name, without a key; the document without a key. Metrics are open on this machine;
-    XX
+    Probes come under any host name, without a key; the document without a key. Metrics are open on this machine;
+    elsewhere they take a key with the scope admin.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Health:
         hosts: Hosts,
         keys: Keys,
         not_ready: Callable[[], str],
-        metrics: Callable[[], bytes] | None,
+        metrics: Callable[[], Awaitable[bytes]] | None,
         document: Callable[[], bytes],
     ) -> None:
         self._hosts = hosts
@@ -63,7 +63,7 @@ class Health:
             raise NotFound("Not found: there is nothing at this path.")
         if not self._hosts.is_local(call):
             auth.authorize(await auth.authenticate(self._keys, call.headers), Scope.ADMIN)
-        return Answer(self._metrics(), media_type=PROMETHEUS)
+        return Answer(await self._metrics(), media_type=PROMETHEUS)
 
     async def _describe(self, call: ApiCall) -> Answer:
         self._hosts.base_url(call)  # refuses a foreign name, as everything else does

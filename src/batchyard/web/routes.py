@@ -22,6 +22,8 @@ class Endpoint:
     answer: Handler
     counted: bool = True
     """Whether it counts against the calls that a workspace may make in a minute."""
+    path: str = ""
+    """The route's path, with its parameters in braces."""
 
 
 Methods = Mapping[str, Endpoint]
@@ -88,7 +90,7 @@ def _endpoint(route: Route, values: list[str]) -> Endpoint:
     def answer(call: ApiCall) -> Awaitable[Sendable]:
         return route.answer(call, *values, **route.fixed)
 
-    return Endpoint(route.scope, answer, route.path.startswith(COUNTED))
+    return Endpoint(route.scope, answer, route.path.startswith(COUNTED), route.path)
 
 
 def nothing_over(_: list[str], methods: Methods | None) -> Methods | None:

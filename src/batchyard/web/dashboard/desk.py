@@ -64,7 +64,10 @@ class Dashboard:
             case "POST", ["sign-out"]:
                 return self._doors.leave
         found = (self.routes.methods(segments) or {}).get(method)
-        return None if found is None else self._behind(found)
+        if found is None:
+            return None
+        call.route = found.path
+        return self._behind(found)
 
     async def answer(self, call: ApiCall, show: Show) -> Sendable:
         """Return the page, or one that says why there is none."""
