@@ -46,12 +46,16 @@ class Log:
         self.level = level
 
     def write(self, level: int, event: str, **facts: object) -> None:
-        """Write a line with time, level, the event's name and its facts."""
+        """Write a line with time, level, the event's name and its facts. What cannot be written stops nobody's work."""
         if level < self.level:
             return
         line = {"time": datetime.now(UTC), "level": logging.getLevelName(level).lower(), "event": event, **facts}
-        self._stream.write(_on_one_line(_encode(line).decode()) + "\n")
-        self._stream.flush()
+        text = _on_one_line(_encode(line).decode()) + "\n"
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # a full disk, a reader that went away, a closed stream: nobody is left to tell
+            return
 
 
 def _on_one_line(text: str) -> str:

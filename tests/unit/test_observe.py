@@ -89,3 +89,25 @@ def test_what_is_trouble_to_the_log_is_trouble_to_the_metrics() -> None:
 @pytest.mark.parametrize("kind", get_args(events.Event), ids=lambda kind: kind.__name__)
 def test_no_event_has_a_place_for_what_must_not_be_told(kind: type) -> None:
     assert not set(fields_of(kind)) & {"params", "message", "key", "custom_id", "body", "prompt"}
+
+
+class Broken(io.StringIO):
+    """A stream that nothing can be written to any more."""
+
+    def __init__(self, problem: Exception) -> None:
+        super().__init__()
+        self._problem = problem
+
+    def write(self, _text: str) -> int:
+        raise self._problem
+
+
+@pytest.mark.parametrize(
+    "problem", [OSError(28, "No space left on device"), BrokenPipeError(), ValueError("I/O operation on closed file")]
+)
+def test_a_log_that_cannot_be_written_stops_nobody(problem: Exception) -> None:
+    log = Log(Broken(problem))
+
+    Observer(log, Metrics())(FINISHED)
+    Observer(log, Metrics())(events.LaneHeld("up", 1.0, "away"))
+    LogHandler(log).emit(logging.makeLogRecord({"msg": "a word", "levelno": logging.ERROR}))
