@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from batchyard.client.errors import ServerError, Unreachable
 from batchyard.client.events import Doubtful, Event
 from batchyard.client.journal import Journal
-from tests.e2e.fake_api import Drop, FakeApi, Fault, Refuse
+from tests.e2e.fake_api import Drop, FakeApi, Fault, Refuse, drop
 from tests.e2e.test_client_job import Killed, a_job, die_after, requests, run
 
 EVERY_REQUEST = [f"r{n}" for n in range(25)]
@@ -95,12 +96,13 @@ def test_a_batch_of_somebody_else_alone_leads_to_one_create_after_it_ended(tmp_p
     server = another_server()
     create = server._create
 
-    async def lost(request: object, batch_id: str) -> object:
+    async def lost(request: web.Request, _batch_id: str) -> web.Response:
+        await request.read()
         server._create = create  # type: ignore[method-assign]
         server.add(others(3))
-        raise ConnectionResetError
+        return drop(request)
 
-    server._create = lost  # type: ignore[method-assign, assignment]
+    server._create = lost  # type: ignore[method-assign]
     _, ids = run(a_job(tmp_path, requests(3)), server)
 
     assert ids == ["r0", "r1", "r2"]
@@ -124,12 +126,10 @@ def test_a_server_that_is_gone_while_it_is_asked_leaves_the_doubt_to_the_next_ru
     server.fail("create", Drop(effect=True))
     listed = 0
 
-    async def gone(request: object, batch_id: str) -> object:
+    async def gone(request: web.Request, batch_id: str) -> web.Response:
         nonlocal listed
         listed += 1
-        if listed > 2:
-            raise ConnectionResetError
-        return await FakeApi._list(server, request, batch_id)  # type: ignore[arg-type]
+        return drop(request) if listed > 2 else await FakeApi._list(server, request, batch_id)
 
     server._list = gone  # type: ignore[method-assign, assignment]
     with pytest.raises(ServerError):
