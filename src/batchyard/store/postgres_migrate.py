@@ -24,9 +24,10 @@ OLDEST_SERVER = 130_000
 def migrations() -> dict[int, str]:
     """Return the SQL of each step by the schema version it leads to."""
     folder = files("batchyard.store").joinpath("migrations").joinpath("postgres")
-    steps = {int(file.name[:4]): file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".sql")}
-    assert sorted(steps) == list(range(1, len(steps) + 1)), f"migrations are not numbered without a gap: {steps.keys()}"
-    return steps
+    steps = sorted((int(one.name[:4]), one.read_text("utf-8")) for one in folder.iterdir() if one.name.endswith(".sql"))
+    numbers = [number for number, _ in steps]
+    assert numbers == list(range(1, len(steps) + 1)), f"migrations are not numbered one after the other: {numbers}"
+    return dict(steps)
 
 
 async def migrate(db: "PoolConnectionProxy | Connection", schema: str) -> int:
