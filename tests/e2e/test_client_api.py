@@ -225,3 +225,42 @@ def test_a_result_line_that_is_none_is_a_bad_reply() -> None:
 
     with pytest.raises(BadReply):
         call(server, ids_of)
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_server_that_stops_taking_a_body_is_given_up(monkeypatch: pytest.MonkeyPatch, taken: int) -> None:
+    """It is frozen: the connection stays, and nobody reads what comes."""
+    monkeypatch.setattr("batchyard.client.uploads.STALL_SECONDS", 0.2)
+
+    thawed, writers = asyncio.Event(), list[asyncio.StreamWriter]()
+
+    async def frozen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.read(taken)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await thawed.wait()
+        writer.transport.abort()
+
+    class Large:
+        size = 2**26
+        problem: Exception | None = None
+
+        async def chunks(self) -> AsyncIterator[bytes]:
+            for _ in range(2**8):
+                yield bytes(2**18)
+
+    async def go() -> None:
+        server = await asyncio.start_server(frozen, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, Api(url, "k", patience=Patience(0)) as api:
+            try:
+                await api.create(Large(), idempotency_key="k")
+            finally:
+                thawed.set()
+                for _ in range(20):  # both ends notice
+                    await asyncio.sleep(0)
+
+    with pytest.raises(Unreachable, match="no answer in time"):
+        asyncio.run(asyncio.wait_for(go(), 30))
+    assert len(writers) == 1

@@ -340,4 +340,11 @@ CLIENT = [
         "            if refused.is_full:",
         TROUBLE,
     ),
+    Bug(
+        "a server that is frozen under an upload is waited for without end",
+        "client/uploads.py",
+        "        limit.reschedule(asyncio.get_running_loop().time() + seconds)",
+        "        limit.reschedule(None)",
+        API,
+    ),
 ]

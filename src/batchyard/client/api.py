@@ -19,6 +19,7 @@ from batchyard.client import replies
 from batchyard.client.errors import BadReply, RefusedByServer, ServerError, Unreachable
 from batchyard.client.patience import Patience, may_be_repeated, pause
 from batchyard.client.replies import MessageBatch, Page
+from batchyard.client.uploads import ANSWER_SECONDS, watched
 
 VERSION = "2023-06-01"
 """The anthropic-version that every server of this API takes."""
@@ -27,7 +28,7 @@ LARGEST_REPLY = 64 * 2**20
 """Bytes. A page of a thousand batches has less than one million."""
 
 _SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
-_UPLOAD = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=600)
+_UPLOAD = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=ANSWER_SECONDS)
 
 
 class Body(Protocol):
@@ -249,15 +250,16 @@ class Api:
         if body is not None:
             headers = headers | {"content-type": "application/json", "content-length": str(body.size)}
         try:
-            return await self._session.request(
-                method,
-                f"{self.base_url}{root}{path}",
-                params=query,
-                headers=headers,
-                data=None if body is None else body.chunks(),
-                timeout=_SILENCE if body is None else _UPLOAD,
-                allow_redirects=False,
-            )
+            async with watched(None if body is None else body.chunks()) as portions:
+                return await self._session.request(
+                    method,
+                    f"{self.base_url}{root}{path}",
+                    params=query,
+                    headers=headers,
+                    data=portions,
+                    timeout=_SILENCE if body is None else _UPLOAD,
+                    allow_redirects=False,
+                )
         except (aiohttp.ClientError, OSError) as problem:  # TimeoutError is an OSError
             raise self._unreachable(problem) from None
 
