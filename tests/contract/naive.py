@@ -59,6 +59,7 @@ class NaiveStore:
         self.given: list[datetime] = []
         self.sizes: dict[str, int] = {}
         self.settled = 0
+        self.paused_names: list[str] = []
 
     @property
     def views(self) -> Views:
@@ -303,6 +304,12 @@ class NaiveStore:
             )
             for row in rows
         ]
+
+    async def pause_lane(self, lane: str, *, paused: bool) -> None:
+        self.paused_names = [name for name in self.paused_names if name != lane] + [lane] * paused
+
+    async def paused_lanes(self) -> Sequence[str]:
+        return sorted(self.paused_names)
 
     async def reclaim(self, owner: str, now: datetime) -> int:
         if self.beats.pop(owner, None) is None:

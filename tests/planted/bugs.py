@@ -184,7 +184,7 @@ LANES = [
     Bug(
         "the fallback works beside its targets",
         "dispatch/lanes.py",
-        "ways.fallback and self._all_held(ways.targets, now):",
+        "ways.fallback and self._all_away(ways.targets, now):",
         "ways.fallback:",
         LANE,
     ),
@@ -209,8 +209,8 @@ LANES += [
     Bug(
         "batches use an upstream outside its hours",
         "dispatch/slots.py",
-        "        if not server.is_open():\n            return 0\n",
-        "",
+        "        if self.paused or not server.is_open():\n",
+        "        if self.paused:\n",
         LANE,
     ),
     Bug(

@@ -5,6 +5,7 @@ from tests.planted.bug import Bug
 UNIT = "tests/unit/test_limiter.py"
 SIMULATED = "tests/simulation/test_flow.py"
 TROUBLE = "tests/simulation/test_trouble.py"
+BOARD = "tests/simulation/test_board.py"
 
 FLOW = [
     Bug(
@@ -147,5 +148,33 @@ FLOW = [
         "limit >= WIDE and ",
         "",
         "tests/simulation/test_shares.py",
+    ),
+    Bug(
+        "a paused lane is used",
+        "dispatch/slots.py",
+        "        if self.paused or not self.server.is_open() or",
+        "        if not self.server.is_open() or",
+        BOARD,
+    ),
+    Bug(
+        "what another owner paused goes on",
+        "dispatch/dispatcher.py",
+        "        await self.board.learn()\n",
+        "",
+        BOARD,
+    ),
+    Bug(
+        "a lane that is made while it is paused is open",
+        "dispatch/lanes.py",
+        "            lanes[key].slots.paused = upstream in self._paused or name in self._paused\n",
+        "",
+        BOARD,
+    ),
+    Bug(
+        "whoever may submit may pause a lane",
+        "web/lanes.py",
+        'Route("POST", f"{lanes}/{{upstream}}/{verb}", Scope.ADMIN,',
+        'Route("POST", f"{lanes}/{{upstream}}/{verb}", Scope.SUBMIT,',
+        "tests/wire/test_lanes.py",
     ),
 ]

@@ -13,12 +13,14 @@ from typing import Any, TypeVar
 from starlette.types import ASGIApp, Message
 
 from batchyard.blobs.space import EndlessSpace
+from batchyard.dispatch.board import LaneBoard
+from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.sealer import seal
 from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
-from batchyard.ports import Batches, Blobs, Calls, Keys, Pick, Prices, Principal, Space
+from batchyard.ports import Batches, Blobs, Calls, Keys, LaneDesk, Pick, Prices, Principal, Space
 from batchyard.price_book import PriceBook
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
@@ -174,6 +176,7 @@ class World:
     blobs_seen_as: Blobs | None = None
     calls: Calls = field(default_factory=ScriptedUpstream)
     prices: Prices = field(default_factory=PriceBook)
+    lanes: LaneDesk | None = None
 
     @property
     def app(self) -> ASGIApp:
@@ -183,6 +186,7 @@ class World:
             work=self.store,
             blobs=self.blobs_seen_as or self.blobs,
             calls=self.calls,
+            lanes=self.lanes or self._no_lanes(),
             views=self.store.views,
             prices=self.prices,
             keys=self.keys,
@@ -192,6 +196,12 @@ class World:
             space=self.space,
             not_ready=lambda: self.not_ready,
             metrics=self.metrics,
+        )
+
+    def _no_lanes(self) -> LaneDesk:
+        lanes = Lanes([], [], self.clock, self.events.append)
+        return LaneBoard(
+            lanes, self.store, self.clock, self.events.append, pending=dict[str, int], changed=lambda: None
         )
 
     async def call(

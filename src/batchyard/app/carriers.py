@@ -30,6 +30,11 @@ def runner(
     weight: Callable[[str], float],
 ) -> CarrierRunner:
     """Return the runner; it also looks after carriers whose upstream is no longer among the settings."""
+
+    def open_way(model: str) -> str | None:
+        place = lanes.carried_by(model)
+        return None if place is None or lanes.is_paused(place, model) else place
+
     return CarrierRunner(
         store,
         blobs,
@@ -37,7 +42,7 @@ def runner(
         clock,
         emit,
         owner=dispatcher.owner,
-        place_of=lanes.carried_by,
+        place_of=open_way,
         ceiling=lanes.ceiling,
         jitter=random.random,
         new_id=lambda: random_id("car_", secrets.randbits(160)),

@@ -82,6 +82,7 @@ class App:
             weight=entrance.weights(settings),
         )
         self._carriers = self._carried(lanes, stopped)
+        self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
         prices = entrance.prices(settings)
         self._gauges = Gauges(self._dispatcher, lanes, store.views, prices, self._space, clock, self._why_not_ready)
@@ -133,6 +134,7 @@ class App:
             work=self._store,
             blobs=self._blobs,
             calls=self._dispatcher.calls,
+            lanes=self._dispatcher.board,
             views=self._store.views,
             prices=prices,
             keys=keys,

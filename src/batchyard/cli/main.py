@@ -14,7 +14,21 @@ from typing import Annotated
 import typer
 
 from batchyard import __version__
-from batchyard.cli import batches, estimate, folder, keys, labels, many, owners, retry, run, serve, upstreams, usage
+from batchyard.cli import (
+    batches,
+    estimate,
+    folder,
+    keys,
+    labels,
+    lanes,
+    many,
+    owners,
+    retry,
+    run,
+    serve,
+    upstreams,
+    usage,
+)
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.client.errors import ServerError, WrongUse
@@ -43,6 +57,8 @@ key_commands = typer.Typer(help="Make, list, rotate and revoke API keys.", rich_
 
 upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_mode=None, no_args_is_help=True)
 
+lane_commands = typer.Typer(help="See and pause lanes.", rich_markup_mode=None, no_args_is_help=True)
+
 program.command("serve")(serve.serve)
 program.command("run")(run.run)
 program.command("estimate")(estimate.estimate)
@@ -70,6 +86,10 @@ program.add_typer(key_commands, name="keys")
 upstream_commands.command("list")(upstreams.list_)
 upstream_commands.command("test")(upstreams.try_out)
 program.add_typer(upstream_commands, name="upstreams")
+lane_commands.command("list")(lanes.list_)
+lane_commands.command("pause")(lanes.pause)
+lane_commands.command("resume")(lanes.resume)
+program.add_typer(lane_commands, name="lanes")
 
 
 def _print_version(wanted: bool) -> None:

@@ -105,6 +105,14 @@ class CarrierRunner:
         """Carriers that are followed."""
         return len(self._tasks)
 
+    def under_way_at(self, place: str) -> int | None:
+        """Carriers that are followed there; None where none are taken."""
+        standby = self._standbys.get(place)
+        return None if standby is None else len(self._at(standby))
+
+    def _at(self, standby: Standby) -> list[str]:
+        return [id_ for id_, errand in self._errands.items() if errand.standby is standby]
+
     async def _rest(self) -> None:
         busy = bool(self._standbys or self._tasks)
         await woken(self._wake, GATHER_SECONDS if busy else ADOPT_SECONDS)
@@ -213,7 +221,7 @@ class CarrierRunner:
         """Send carriers on their way for as long as there is one to be sent, and room for it."""
         place, stopped = standby.place, self._tender.stopped
         while standby.held_for() == 0.0 and place.is_open() and not self._tender.draining:
-            at_work = [id_ for id_, errand in self._errands.items() if errand.standby is standby]
+            at_work = self._at(standby)
             slots = self._ceiling(place.name)
             group = next_group(
                 [one for one in groups if one.batch not in stopped],

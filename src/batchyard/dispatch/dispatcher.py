@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
+from batchyard.dispatch.board import LaneBoard
 from batchyard.dispatch.canary import Canaries
 from batchyard.dispatch.doubt import Doubt
 from batchyard.dispatch.lanes import Lanes
@@ -80,6 +81,7 @@ class Dispatcher:
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed, claims=self._queue)
         self._canaries = Canaries(lanes, clock, emit, self._wake.set)
         self.calls = RoutedCalls(lanes)
+        self.board = LaneBoard(lanes, work, clock, emit, pending=self._queue.pending, changed=self._wake.set)
         self._settled: list[tuple[Attempt, Settlement]] = []
         self._doubt = Doubt(work, clock, owner, self._knows)
         self._draining = False
@@ -143,6 +145,7 @@ class Dispatcher:
         self._attempts.alive_until = sent + self._pace.lease
         self.owners = owners
         self._lanes.share(owners)
+        await self.board.learn()
         self._wake.set()
 
     # --- turns

@@ -1,10 +1,10 @@
 """Lanes: one for each upstream and model, with slots and a limiter of its own; and the way from a model to its lanes.
 
 model ── route ──> targets: of those with a free slot the one with the fewest taken for its weight
-            └────> fallback, while every target is held
+            └────> fallback, while every target is away: held, paused, outside its hours
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -65,7 +65,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """The lanes that a model may take, each with its weight; ``fallback`` is for when all ``targets`` are held."""
+    """The lanes that a model may take, each with its weight; ``fallback`` is for when all ``targets`` are away."""
 
     targets: Sequence[tuple[Lane, float]]
     fallback: Sequence[tuple[Lane, float]]
@@ -84,6 +84,7 @@ class Lanes:
         nowhere = Place("(no route)", _Nowhere(), NOWHERE_SLOTS)
         self._nowhere = Lane(nowhere.name, nowhere, Server(NOWHERE_SLOTS), clock, emit)
         self._draining = False
+        self._paused: frozenset[str] = frozenset()
 
     @classmethod
     def of_one(cls, upstream: Upstream, limit: int, clock: Clock, emit: Emit, *, name: str = "upstream") -> "Lanes":
@@ -112,6 +113,18 @@ class Lanes:
         for lane in self:
             lane.calls.drain()
 
+    def pause(self, names: Iterable[str]) -> None:
+        """Let batches use no lane of these upstreams, nor these lanes (``upstream/model``); all others again."""
+        self._paused = frozenset(names)
+        for lane in self:
+            lane.slots.paused = self.is_paused(lane.place) or lane.name in self._paused
+
+    def is_paused(self, upstream: str, model: str | None = None) -> bool:
+        """Whether an upstream is paused; with a model (as clients name it), whether that one or all of it is."""
+        if upstream in self._paused:
+            return True
+        return model is not None and _lane_name(upstream, self._places[upstream].names.of(model)) in self._paused
+
     def carried_by(self, model: str) -> str | None:
         """Return the upstream that takes requests of the model in carriers, None where they are called one by one."""
         return (self._ways.get(model) or self._find(model)).carried_by
@@ -134,7 +147,7 @@ class Lanes:
         """Return the lane where a request of the model may run now, with a slot of it taken; None: nowhere, yet."""
         ways = self._ways.get(model) or self._find(model)
         lane = self._free(ways.targets, now)
-        if lane is None and ways.fallback and self._all_held(ways.targets, now):
+        if lane is None and ways.fallback and self._all_away(ways.targets, now):
             lane = self._free(ways.fallback, now)
         if lane is not None:
             lane.slots.pick()
@@ -145,17 +158,21 @@ class Lanes:
         ways = self._ways.get(model) or self._find(model)
         if self._free(ways.targets, now) is not None:
             return True
-        return self._all_held(ways.targets, now) and self._free(ways.fallback, now) is not None
+        return self._all_away(ways.targets, now) and self._free(ways.fallback, now) is not None
 
     def opens_at(self, now: float) -> float | None:
         """Return when the first of the lanes that are held, or start no more for a moment, opens by itself."""
         shut = [at for lane in self if (at := lane.slots.limiter.opens_at(now)) is not None]
         return min(shut, default=None)
 
+    def of_model(self, model: str) -> Sequence[Lane]:
+        """Return the lanes where requests of the model may run."""
+        ways = self._ways.get(model) or self._find(model)
+        return [lane for lane, _ in (*ways.targets, *ways.fallback)]
+
     def leads_to(self, model: str, lane: Lane) -> bool:
         """Whether requests of the model may run there."""
-        ways = self._ways.get(model) or self._find(model)
-        return any(way is lane for way, _ in (*ways.targets, *ways.fallback))
+        return lane in self.of_model(model)
 
     def for_call(self, model: str) -> Lane:
         """Return the lane of a call that somebody waits for: it may have to wait there."""
@@ -180,6 +197,10 @@ class Lanes:
     def _all_held(ways: Sequence[tuple[Lane, float]], now: float) -> bool:
         return all(lane.slots.limiter.resumes_at(now) is not None for lane, _ in ways)
 
+    @staticmethod
+    def _all_away(ways: Sequence[tuple[Lane, float]], now: float) -> bool:
+        return all(lane.slots.is_away(now) for lane, _ in ways)
+
     def _find(self, model: str) -> Ways:
         found = route(self._routes, model)
         if found is None:
@@ -201,9 +222,9 @@ class Lanes:
         if key not in lanes and len(lanes) >= MOST_LANES:
             key = OTHERS
         if key not in lanes:
-            name = f"{upstream}/{key}" if key else upstream
-            asked = "" if key == OTHERS else key
+            name, asked = _lane_name(upstream, key), "" if key == OTHERS else key
             lanes[key] = Lane(name, place, self._servers[upstream], self._clock, self._emit, model=asked)
+            lanes[key].slots.paused = upstream in self._paused or name in self._paused
             if self._draining:
                 lanes[key].calls.drain()
         return lanes[key]
@@ -245,6 +266,10 @@ def model_of(params: bytes) -> str:
         return _named.decode(params).model
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ""
+
+
+def _lane_name(upstream: str, model: str) -> str:
+    return f"{upstream}/{model}" if model else upstream
 
 
 def _fill(way: tuple[Lane, float]) -> float:

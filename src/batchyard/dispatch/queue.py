@@ -4,7 +4,8 @@ The store is the truth; this is a memory of it, refreshed when something changed
 nothing but an empty pick: the store decides what is leased.
 """
 
-from collections.abc import Callable, Container
+from collections import Counter
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -131,6 +132,13 @@ class Queue:
         return sum(
             waiting.pending for (_, model), waiting in self._waiting.items() if self._lanes.leads_to(model, lane)
         )
+
+    def pending(self) -> Mapping[str, int]:
+        """Return how many requests are pending, by model."""
+        pending: Counter[str] = Counter()
+        for (_, model), waiting in self._waiting.items():
+            pending[model] += max(0, waiting.pending)
+        return pending
 
     def used(self, batch: Ready, slot_seconds: float) -> None:
         """Charge an attempt to its batch and workspace."""

@@ -53,6 +53,8 @@ class Slots:
         self.server = server
         self._canary = canary
         self._wanted = False
+        self.paused = False
+        """Whether the operator lets no batch use the lane; calls that somebody waits for may."""
         self.limiter = Limiter(server.ceiling)
         self.budget = RetryBudget()
         self.patience = Patience()
@@ -66,7 +68,7 @@ class Slots:
         """Return how many attempts may be picked now."""
         server = self.server
         self.limiter.ceiling = server.ceiling
-        if not server.is_open():
+        if self.paused or not server.is_open():
             return 0
         if self._canary and self.limiter.is_probing:
             self._wanted = True
@@ -78,6 +80,13 @@ class Slots:
     def taken(self) -> int:
         """Slots of the lane in use."""
         return self.running + self.settled + self.calls
+
+    def is_away(self, now: float) -> bool:
+        """Whether no batch may use the lane for a while: paused, outside its hours, held, or not known to be well."""
+        limiter = self.limiter
+        if self.paused or not self.server.is_open() or limiter.resumes_at(now) is not None:
+            return True
+        return self._canary and limiter.is_probing
 
     def room_for_calls(self, now: float) -> int:
         """Return how many calls may begin now."""

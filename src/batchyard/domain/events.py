@@ -10,6 +10,7 @@ import msgspec
 
 from batchyard.domain import call_events
 from batchyard.domain.batch import Counts
+from batchyard.domain.lane_state import LanePaused
 from batchyard.domain.usage import NO_USAGE, Usage
 
 
@@ -262,6 +263,7 @@ Event = (
     | LeasesReclaimed
     | StartFinished
     | LaneHeld
+    | LanePaused
     | CarrierMade
     | CarrierSent
     | CarrierAdopted

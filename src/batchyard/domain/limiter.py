@@ -23,6 +23,14 @@ FAILURES_TO_HOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
+class Setback:
+    """What went wrong last, for the operator, and when."""
+
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """The lane is held for so many seconds; why, for the operator."""
 
@@ -46,6 +54,7 @@ class Limiter:
         self._held_until = 0.0
         self._holds = 0
         self._failed_in_a_row = 0
+        self.setback: Setback | None = None
 
     @property
     def is_probing(self) -> bool:
@@ -61,6 +70,21 @@ class Limiter:
         if self._queueing.cap is not None:
             limit = min(limit, self._queueing.cap)
         return limit if self._ramp is None else min(limit, int(self._ramp))
+
+    @property
+    def bounded_by(self) -> str | None:
+        """What makes the limit less than the operator's: ``outage``, ``refusals``, ``queueing``; None: nothing."""
+        limit = self.limit
+        if limit >= self.ceiling:
+            return None
+        if self._probing or self._ramp is not None:
+            return "outage"
+        return "refusals" if self._refusals.cap == limit else "queueing"
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether it opens again after an outage, a little with each answer."""
+        return self._ramp is not None
 
     @property
     def good_rate(self) -> float | None:
@@ -156,6 +180,7 @@ class Limiter:
 
     def _badly(self, now: float, retry_after: float | None, reason: str, *, is_full: bool) -> Hold | None:
         """``is_full``: it refuses, and there is still a slot to give up: that is a limit, not an end."""
+        self.setback = Setback(reason[:LONGEST_REASON], now)
         self._failed_in_a_row += 1
         if self._probing or (not is_full and self._failed_in_a_row >= max(FAILURES_TO_HOLD, self.limit)):
             return self._hold(now, retry_after, reason)
@@ -164,6 +189,7 @@ class Limiter:
     def _hold(self, now: float, retry_after: float | None, reason: str) -> Hold | None:
         if now < self._held_until:  # the rest of the same burst
             return None
+        self.setback = Setback(reason[:LONGEST_REASON], now)
         seconds = min(LONGEST_HOLD, FIRST_HOLD * 2.0**self._holds)
         if retry_after is not None:
             seconds = max(seconds, min(retry_after, LONGEST_HOLD))

@@ -43,7 +43,7 @@ class Patience:
             self._classes = [each / 2.0 for each in self._classes]
             self._total /= 2.0
         if self.answers % ENOUGH == 0:
-            self._known = max(LEAST, TIMES * self._usual())
+            self._known = max(LEAST, TIMES * (self.all_but(SLOWEST) or 0.0))
 
     @property
     def seconds(self) -> float | None:
@@ -54,10 +54,13 @@ class Patience:
         """Whether a call is stalled that has taken so long, with so many answers and slots meanwhile."""
         return self._known is not None and seconds > self._known and answers_since >= OVERTAKEN * limit
 
-    def _usual(self) -> float:
+    def all_but(self, share: float) -> float | None:
+        """Return the seconds that all answers but such a share took at most, to a tenth; None before the first."""
+        if not self.answers:
+            return None
         above = 0.0
         for number in range(_CLASSES - 1, -1, -1):
             above += self._classes[number]
-            if above > SLOWEST * self._total:
+            if above > share * self._total:
                 return _FINEST * math.exp(_STEP * (number + 1))
         return _FINEST

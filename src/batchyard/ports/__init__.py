@@ -1,13 +1,14 @@
 """The seams: what the core asks of stores, blobs, upstreams, keys and clocks. The docstrings are the contract.
 
 Every implementation of one port passes the same suite in ``tests/contract``. A store implements ``Batches``,
-``Work``, ``Upkeep`` and ``Carriers``, and has ``Views``. Any verb of a store or of blobs may raise
-``StoreUnavailable``.
+``Work`` (with ``LanePauses``), ``Upkeep`` and ``Carriers``, and has ``Views``. Any verb of a store or of blobs may
+raise ``StoreUnavailable``.
 """
 
 from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.finals import Arrived, Final
+from batchyard.ports.lanes import LaneDesk, LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.prices import Prices
@@ -32,6 +33,8 @@ __all__ = [
     "Final",
     "KeyShelf",
     "Keys",
+    "LaneDesk",
+    "LanePauses",
     "NewBatch",
     "NewCarrier",
     "Owner",

@@ -12,6 +12,7 @@ from batchyard.domain.quota import NO_QUOTA, Load, Quota
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports.carriers import Carriers
 from batchyard.ports.finals import Final
+from batchyard.ports.lanes import LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Turn
 from batchyard.ports.views import Views
@@ -76,7 +77,7 @@ class Batches(Protocol):
         """Forget an ended batch and return what it was; its blobs are the caller's to delete, its rows the sweep's."""
 
 
-class Work(Protocol):
+class Work(LanePauses, Protocol):
     """What a dispatcher needs."""
 
     async def beat(self, owner: str, now: datetime) -> int:

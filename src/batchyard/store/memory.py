@@ -19,6 +19,7 @@ from batchyard.domain.result import Succeeded
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch
 from batchyard.store.memory_carriers import MemoryCarriers
+from batchyard.store.memory_lanes import MemoryLanePauses
 from batchyard.store.memory_views import MemoryViews
 
 REPEAT_WINDOW = timedelta(minutes=10)
@@ -26,12 +27,13 @@ IDEMPOTENCY_WINDOW = timedelta(hours=24)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class MemoryStore:
+class MemoryStore(MemoryLanePauses):
     """A ``Store``. ``entropy`` gives the random part of ids, so that a test can replay them."""
 
     def __init__(
         self, *, lease_seconds: float = 30.0, entropy: Callable[[], int] = lambda: secrets.randbits(80)
     ) -> None:
+        super().__init__()
         self._lease_time = timedelta(seconds=lease_seconds)
         self._entropy = entropy
         self._batches: dict[str, StoredBatch] = {}  # in the order of creation, which is the order of ids
@@ -263,10 +265,7 @@ class MemoryStore:
         return taken
 
     async def blobs(self) -> set[str]:
-        names: set[str] = set()
-        for stored in self._batches.values():
-            names |= _needed(stored.batch)
-        return names
+        return {name for stored in self._batches.values() for name in _needed(stored.batch)}
 
     async def make(self, tender: str, new: NewCarrier, pick: Pick) -> tuple[Carrier, Sequence[Lease]] | None:
         return self._carriers.make(tender, new, pick)

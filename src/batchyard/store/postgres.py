@@ -117,6 +117,12 @@ class PostgresStore:
     async def held(self, owner: str) -> Sequence[Lease]:
         return await self._connections.snapshot(lambda db: postgres_work.held(db, owner))
 
+    async def pause_lane(self, lane: str, *, paused: bool) -> None:
+        await self._connections.write(lambda db: postgres_work.pause_lane(db, lane, paused=paused))
+
+    async def paused_lanes(self) -> Sequence[str]:
+        return await self._connections.read(postgres_work.paused_lanes)
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         # Where its clock is ours to read, whoever has come back since it was found dead keeps what it holds.
         lease_micros = self._lease_micros if self._own_time else None

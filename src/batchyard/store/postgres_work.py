@@ -61,3 +61,16 @@ async def held(db: "PoolConnectionProxy", owner: str) -> Sequence[Lease]:
     stored = await batches(db, "b.num = any($1::bigint[])", list({row["id"] >> SEQ_BITS for row in rows}))
     by_num = {one.num: (one, one.model_names) for one in stored}
     return [a_lease(*by_num[row["id"] >> SEQ_BITS], row) for row in rows]
+
+
+async def pause_lane(db: "PoolConnectionProxy", lane: str, *, paused: bool) -> None:
+    """Note that a lane is paused, or is not."""
+    if paused:
+        await db.execute("insert into paused_lanes (lane) values ($1) on conflict do nothing", lane)
+    else:
+        await db.execute("delete from paused_lanes where lane = $1", lane)
+
+
+async def paused_lanes(db: "PoolConnectionProxy") -> Sequence[str]:
+    """Return the names of the lanes that are paused, in order."""
+    return [row["lane"] for row in await db.fetch("select lane from paused_lanes order by lane")]

@@ -158,6 +158,12 @@ class SqliteStore:
     async def held(self, owner: str) -> Sequence[Lease]:
         return await self._readers.run(lambda connection: sqlite_work.held(connection, owner))
 
+    async def pause_lane(self, lane: str, *, paused: bool) -> None:
+        await self._writer.run(lambda connection: sqlite_work.pause_lane(connection, lane, paused=paused))
+
+    async def paused_lanes(self) -> Sequence[str]:
+        return await self._readers.run(sqlite_work.paused_lanes)
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         return await self._writer.run(lambda connection: sqlite_upkeep.reclaim(connection, owner, now))
 

@@ -54,3 +54,16 @@ def turn(
     if settling or leases:
         write(connection, tallies.values())
     return Turn(leases, stale, ripe, chosen.short)
+
+
+def pause_lane(connection: apsw.Connection, lane: str, *, paused: bool) -> None:
+    """Note that a lane is paused, or is not."""
+    if paused:
+        connection.execute("insert or ignore into paused_lanes (lane) values (?)", (lane,))
+    else:
+        connection.execute("delete from paused_lanes where lane = ?", (lane,))
+
+
+def paused_lanes(connection: apsw.Connection) -> Sequence[str]:
+    """Return the names of the lanes that are paused, in order."""
+    return [lane for (lane,) in connection.execute("select lane from paused_lanes order by lane")]

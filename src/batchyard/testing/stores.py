@@ -66,6 +66,12 @@ class StoreAround:
     async def held(self, owner: str) -> Sequence[Lease]:
         return await self._call("held", lambda: self._inner.held(owner))
 
+    async def pause_lane(self, lane: str, *, paused: bool) -> None:
+        await self._call("pause_lane", lambda: self._inner.pause_lane(lane, paused=paused))
+
+    async def paused_lanes(self) -> Sequence[str]:
+        return await self._call("paused_lanes", self._inner.paused_lanes)
+
     async def reclaim(self, owner: str, now: datetime) -> int:
         return await self._call("reclaim", lambda: self._inner.reclaim(owner, now))
 

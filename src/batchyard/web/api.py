@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Send
 from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, Prices, Space, Upkeep, Views, Work
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Work
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
@@ -31,6 +31,7 @@ from batchyard.web.dashboard.sessions import SECRET_BYTES
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
 from batchyard.web.hosts import Hosts
+from batchyard.web.lanes import routes as lane_routes
 from batchyard.web.ledger import Ledgers
 from batchyard.web.limits import CallLimits
 from batchyard.web.messages import Messages
@@ -52,6 +53,7 @@ def build_api(
     work: Work,
     blobs: Blobs,
     calls: Calls,
+    lanes: LaneDesk,
     views: Views,
     prices: Prices,
     keys: Keys,
@@ -75,7 +77,7 @@ def build_api(
     creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
     seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates)
     handlers = Handlers.over(seen, calls, means)
-    table = [*routes(handlers), *beside.routes(seen)]
+    table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
     described = partial(openapi.encoded, table, owned=folder is not None)
     health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)

@@ -1,0 +1,33 @@
+"""What is kept of lanes, and what a person may see and do with them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from batchyard.domain.lane_state import Board
+
+
+class LanePauses(Protocol):
+    """Which lanes the operator has paused. Kept by the store, so that every owner knows, and the next start too.
+
+    A name is an upstream's, for all its lanes, or ``upstream/model``.
+    """
+
+    async def pause_lane(self, lane: str, *, paused: bool) -> None:
+        """Note it. Pausing twice, or resuming what is not paused, changes nothing."""
+
+    async def paused_lanes(self) -> Sequence[str]:
+        """Return those that are paused, in order."""
+
+
+class LaneDesk(Protocol):
+    """The lanes of this process, for the operator."""
+
+    def board(self) -> Board:
+        """Return what they are doing now."""
+
+    async def pause(self, upstream: str, model: str | None, *, paused: bool) -> str:
+        """Let no batch use a lane, or no lane of an upstream (``model`` None), until it is resumed; return its name.
+
+        Calls in flight go on, and so do those that somebody waits for. Other owners follow with their next heartbeat.
+        Raises ``NotFound`` for what is not there.
+        """
