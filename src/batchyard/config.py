@@ -20,6 +20,7 @@ from batchyard.declared import (
     secret_file,
     toml_text,
 )
+from batchyard.hook_tables import read_hooks
 from batchyard.kinds import HTTP_URL, is_loopback
 from batchyard.price_tables import read_prices
 from batchyard.settings import DECLARED, FILE_NAME, Settings
@@ -31,7 +32,7 @@ BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
 SHARED = {"role": "all", "objects": None}
 """Settings of several processes on one database, and what each is without one: a data folder is one process's."""
 
-TABLES = ("upstreams", "routes", "limits", "workspaces", "prices")
+TABLES = ("upstreams", "routes", "limits", "workspaces", "prices", "webhooks")
 """Keys of the file that are tables, with no option and no variable."""
 
 _KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
@@ -91,6 +92,7 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         limits=limits,
         workspaces=workspaces,
         prices=read_prices(file, tables.get("prices")),
+        webhooks=read_hooks(file, tables.get("webhooks", {}), environ),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_HOOK_EVENTS = ("batch.ended", "batch.canceled", "batch.expiring", "lane.held")
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?\Z")
 
@@ -122,6 +123,25 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _hook_url(text: str) -> str:
+    """Receivers are often told apart by what follows the question mark."""
+    start, mark, query = text.partition("?")
+    if "#" in text or re.search(r"[\x00-\x20\x7f]", query):
+        raise ValueError
+    plain = _http_url(start)
+    return start + mark + query if mark else plain
+
+
+def _hook_event(text: str) -> str:
+    return {event: event for event in _HOOK_EVENTS}[text]
+
+
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[^\x00-\x1f]{1,256}", text):
+        raise ValueError
+    return text
+
+
 def _without_secrets(url: str) -> str:
     """Return a URL for people: who logs in, and what follows a question mark, may be secret."""
     start, slashes, rest = url.rpartition("://")
@@ -144,3 +164,6 @@ TIMEZONE = Kind("a time zone such as Europe/Berlin, or UTC", _timezone, "ZONE")
 WINDOWS = _many(_window, "hours such as 22:00-06:00, sat, mon-fri 19:00-07:00, set apart by commas")
 HOSTS = _many(lambda host: "*" if host == "*" else _host(host), "host names without ports, or *, set apart by commas")
 NETWORKS = _many(_network, "addresses or networks such as 10.0.0.0/8, set apart by commas")
+HOOK_URL = Kind("http(s)://host[:port]/path, no user", _hook_url, "URL", show=_without_secrets)
+HOOK_EVENTS = _many(_hook_event, f"a list out of {', '.join(_HOOK_EVENTS)}")
+NAMES = _many(_name, "a list of names, or *")

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from batchyard.domain import call_events, events
 from batchyard.domain.events import Event
+from batchyard.domain.hook_events import WebhookFailed, WebhookTried
 from batchyard.domain.outcome import Outcome
 
 CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -40,6 +41,7 @@ TROUBLE = (
     events.DamageFound,
     events.BatchStopped,
     events.BugFound,
+    WebhookFailed,
 )
 """Events that should not happen, each counted by its name. An alert on one that never was needs a 0 to rise from."""
 
@@ -91,6 +93,7 @@ class Metrics:
         self._canaries = Counter(dict.fromkeys(OUTCOMES, 0))
         self._batches = Counter(dict.fromkeys(HAPPENED, 0))
         self._carriers = Counter(dict.fromkeys(CARRIED, 0))
+        self._notices = Counter({"delivered": 0, "refused": 0})
         self._batch_seconds = Histogram(BATCH_BUCKETS)
         self._taken = self._reclaimed = 0
         self._results = Counter(dict.fromkeys(FATES, 0))
@@ -156,6 +159,8 @@ class Metrics:
                 self._carriers[name_of(type(event)).removeprefix("carrier_")] += 1
             case events.CarrierEnded(how=how):
                 self._carriers[how] += 1
+            case WebhookTried(status=status):
+                self._notices["delivered" if status is not None and 200 <= status < 300 else "refused"] += 1
             case _:
                 pass
 
@@ -189,6 +194,7 @@ class Metrics:
         yield _histogram("batchyard_turn_seconds", "How long commits took.", [((), self._turn_seconds)])
         yield CounterMetricFamily("batchyard_leases_reclaimed", "Leases of dead owners taken back.", self._reclaimed)
         yield _counter("batchyard_trouble", "What should not happen.", "event", self._trouble)
+        yield _counter("batchyard_webhooks", "Posts to webhooks.", "outcome", self._notices)
         yield from gauges(self._now)
 
     def _of_upstreams(self) -> Iterator[Metric]:

@@ -15,6 +15,7 @@ import msgspec
 
 from batchyard.domain import call_events, events
 from batchyard.domain.events import Event
+from batchyard.domain.hook_events import WebhookFailed
 from batchyard.metrics import Metrics, name_of
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -28,6 +29,7 @@ LEVELS: dict[type, int] = {
     events.CarrierTrouble: logging.WARNING,
     events.CarrierStranded: logging.ERROR,
     events.StoreFailed: logging.ERROR,
+    WebhookFailed: logging.ERROR,
     events.DiskShort: logging.ERROR,
     events.ClockJumped: logging.WARNING,
     events.DeadlinesHeld: logging.ERROR,

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from batchyard.declared import Declared, absent, setting
+from batchyard.hook_tables import HookTable
 from batchyard.kinds import (
     DATABASE,
     FILE,
@@ -90,6 +91,7 @@ class Settings:
     bootstrap_key: str | None = field(default=None, repr=False)
     upstreams: tuple[UpstreamTable, ...] = ()
     routes: tuple[RouteTable, ...] = ()
+    webhooks: tuple[HookTable, ...] = ()
     limits: WorkspaceTable = WorkspaceTable()
     workspaces: Mapping[str, WorkspaceTable] = field(default_factory=dict)
     prices: tuple[PriceTable, ...] = ()

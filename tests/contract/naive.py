@@ -344,6 +344,21 @@ class NaiveStore:
         pending = [row for row in rows if row.is_pending]
         return batch.status is not Status.ENDED and not leased and (not pending or batch.closing is not None)
 
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        shown = [self.shown(batch) for batch in self.batches]
+        return sorted(
+            (batch for batch in shown if batch.ended_at and batch.ended_at >= since),
+            key=lambda one: one.ended_at or one.created_at,
+        )[:1000]
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        shown = [self.shown(batch) for batch in self.batches]
+        return [
+            batch
+            for batch in shown
+            if batch.status is not Status.ENDED and batch.closing is None and batch.expires_at < before
+        ]
+
     async def ripe(self) -> Sequence[Batch]:
         return [self.shown(batch) for batch in self.batches if self.is_ripe(batch)]
 

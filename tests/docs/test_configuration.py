@@ -1,17 +1,21 @@
 """docs/configuration.md names every setting, and only those, as they are declared."""
 
+import base64
 from pathlib import Path
 
 import pytest
 
 from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, read
 from batchyard.declared import Declared
+from batchyard.hook_tables import DECLARED_HOOK
 from batchyard.price_tables import DECLARED_PRICE
 from batchyard.settings import DECLARED
 from batchyard.upstream_tables import DECLARED_UPSTREAM
 from batchyard.workspace_tables import DECLARED_WORKSPACE
 
-PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "configuration.md").read_text()
+WEBHOOKS = (DOCS / "webhooks.md").read_text()
 WORDS = " ".join(PAGE.split())
 
 
@@ -44,6 +48,23 @@ def test_every_key_of_a_workspace_has_its_row(declared: Declared) -> None:
     told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
 
     assert told in PAGE.splitlines()
+
+
+@pytest.mark.parametrize("declared", DECLARED_HOOK.values(), ids=lambda declared: declared.name)
+def test_every_key_of_a_webhook_has_its_row(declared: Declared) -> None:
+    told = f"| `{declared.name}` | {declared.default} | {declared.kind.wants} | {declared.sentence} |"
+
+    assert told in WEBHOOKS.splitlines()
+
+
+def test_the_example_of_a_webhook_is_one(tmp_path: Path) -> None:
+    [example] = WEBHOOKS.split("```toml\n")[1:]
+    (tmp_path / "batchyard.toml").write_text(example.partition("```")[0])
+    secret = "whsec_" + base64.b64encode(b"s" * 32).decode()
+
+    [hook] = read({}, {"OPS_HOOK_SECRET": secret}, tmp_path).webhooks
+
+    assert (hook.name, hook.workspaces) == ("ops", ("research",))
 
 
 def test_the_example_of_workspaces_is_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from tests.planted.chat_bugs import CHAT
 from tests.planted.client_bugs import CLIENT
 from tests.planted.dash_bugs import DASHBOARD
 from tests.planted.flow_bugs import FLOW
+from tests.planted.hook_bugs import HOOKS_BUGS
 from tests.planted.intake_bugs import INTAKE
 from tests.planted.memory_bugs import MEMORY
 from tests.planted.object_bugs import OBJECTS
@@ -305,6 +306,7 @@ BUGS = [
     *POSTGRES,
     *OBJECTS,
     *SAFE,
+    *HOOKS_BUGS,
     *WIRE,
     *SIMULATOR,
     *SERVERS,

@@ -15,6 +15,7 @@ FINALS = "tests/contract/test_store_finals.py"
 SEAL = "tests/contract/test_store_seal.py"
 UPKEEP = "tests/contract/test_store_upkeep.py"
 
+REPEATS = "store/memory_repeats.py"
 VERBS = "store/memory.py"
 LISTS = "store/memory_views.py"
 ROWS = "store/memory_batch.py"
@@ -30,61 +31,65 @@ MEMORY = [
         "new.expires_at",
         CREATE,
     ),
-    Bug("a repeat is not known", VERBS, "if origin.retry >= 1 or overtaken:", "if overtaken:", REPEAT),
+    Bug("a repeat is not known", REPEATS, "if origin.retry >= 1 or overtaken:", "if overtaken:", REPEAT),
     Bug(
-        "an overtaken first is not known", VERBS, "if origin.retry >= 1 or overtaken:", "if origin.retry >= 1:", REPEAT
+        "an overtaken first is not known",
+        REPEATS,
+        "if origin.retry >= 1 or overtaken:",
+        "if origin.retry >= 1:",
+        REPEAT,
     ),
     Bug(
         "what overtook may be as old as it likes",
-        VERBS,
+        REPEATS,
         " and stored.batch.created_at >= _moment(origin.began_at)",
         "",
         REPEAT,
     ),
-    Bug("any twin overtakes", VERBS, "overtaken = stored.origin.retry >= 1 and", "overtaken =", REPEAT),
+    Bug("any twin overtakes", REPEATS, "overtaken = stored.origin.retry >= 1 and", "overtaken =", REPEAT),
     Bug(
         "a repeat may have another body",
-        VERBS,
-        "            if stored.origin.body_sha256 != origin.body_sha256:\n                continue\n",
+        REPEATS,
+        "        if stored.origin.body_sha256 != origin.body_sha256:\n            continue\n",
         "",
         REPEAT,
     ),
     Bug(
         "a repeat is known too long",
-        VERBS,
+        REPEATS,
         "REPEAT_WINDOW = timedelta(minutes=10)",
         "REPEAT_WINDOW = timedelta(minutes=11)",
         REPEAT,
     ),
-    Bug("an idempotency key is known too long", VERBS, "timedelta(hours=24)", "timedelta(hours=25)", REPEAT),
-    Bug("another caller is the same", VERBS, " and stored.origin.caller == origin.caller", "", REPEAT),
-    Bug("another workspace is the same", VERBS, "stored.batch.workspace == new.workspace and ", "", REPEAT),
+    Bug("an idempotency key is known too long", REPEATS, "timedelta(hours=24)", "timedelta(hours=25)", REPEAT),
+    Bug("another caller is the same", REPEATS, " and stored.origin.caller == origin.caller", "", REPEAT),
+    Bug("another workspace is the same", REPEATS, "stored.batch.workspace == new.workspace and ", "", REPEAT),
     Bug(
         "the oldest of several repeats is given",
-        VERBS,
-        "in reversed(self._batches.values()):\n            if stored.batch.created_at <",
-        "in self._batches.values():\n            if stored.batch.created_at <",
+        REPEATS,
+        "in reversed(batches.values()):\n        if stored.batch.created_at <",
+        "in batches.values():\n        if stored.batch.created_at <",
         REPEAT,
     ),
     Bug(
         "the defence comes before the idempotency key",
-        VERBS,
-        "self._same_key(new, origin) or (self._repeated(new, origin) if defend else None)",
-        "(self._repeated(new, origin) if defend else None) or self._same_key(new, origin)",
+        REPEATS,
+        "_same_key(batches, new, origin) or (_repeated(batches, new, origin) if defend else None)",
+        "(_repeated(batches, new, origin) if defend else None) or _same_key(batches, new, origin)",
         REPEAT,
     ),
     Bug(
         "an idempotency key needs the defence",
-        VERBS,
-        "self._same_key(new, origin) or (self._repeated(new, origin) if defend else None)",
-        "(self._same_key(new, origin) or self._repeated(new, origin)) if defend else None",
+        REPEATS,
+        "_same_key(batches, new, origin) or (_repeated(batches, new, origin) if defend else None)",
+        "(_same_key(batches, new, origin) or _repeated(batches, new, origin)) if defend else None",
         REPEAT,
     ),
     Bug(
         "a key with another body is given the first batch",
-        VERBS,
-        "if stored.origin.body_sha256 == origin.body_sha256:\n                    return stored",
-        "if stored:\n                    return stored",
+        REPEATS,
+        "if stored.origin.body_sha256 == origin.body_sha256:\n                return stored",
+        "if stored:\n                return stored",
         REPEAT,
     ),
     Bug(

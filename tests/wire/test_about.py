@@ -3,7 +3,7 @@
 import asyncio
 
 from batchyard import __version__
-from batchyard.store.memory import IDEMPOTENCY_WINDOW
+from batchyard.store.memory_repeats import IDEMPOTENCY_WINDOW
 from tests.wire.world import World
 
 

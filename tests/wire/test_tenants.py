@@ -4,6 +4,7 @@ The routes are the program's own table, so a new one is tried without a word her
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -67,9 +68,10 @@ class Yard:
     theirs: list[str]
 
     async def ask(self, route: Route, form: str, caller: str) -> Reply:
-        path = route.path.replace("{batch_id}", quote(form, safe="")).replace("{model}", quote(form, safe=""))
+        path = re.sub(r"\{\w+\}", quote(form, safe="").replace("\\", r"\\"), route.path)
         headers = {"x-api-key": self.keys[caller] if caller != "none" else None}
-        return await self.world.call(route.method, path, a_body("a"), headers=headers)
+        body = b'{"labels": {}}' if path.endswith("/labels") else a_body("a")
+        return await self.world.call(route.method, path, body, headers=headers)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.events import Event
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
-from batchyard.ports import Batches, Blobs, Calls, Keys, LaneDesk, Pick, Prices, Principal, Space
+from batchyard.ports import Batches, Blobs, Calls, Keys, LaneDesk, Pick, Prices, Principal, Space, Webhooks
 from batchyard.price_book import PriceBook
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs
@@ -177,6 +177,7 @@ class World:
     calls: Calls = field(default_factory=ScriptedUpstream)
     prices: Prices = field(default_factory=PriceBook)
     lanes: LaneDesk | None = None
+    webhooks: Webhooks | None = None
 
     @property
     def app(self) -> ASGIApp:
@@ -196,6 +197,7 @@ class World:
             space=self.space,
             not_ready=lambda: self.not_ready,
             metrics=self.metrics,
+            webhooks=self.webhooks,
         )
 
     def _no_lanes(self) -> LaneDesk:

@@ -10,9 +10,10 @@ from batchyard.app import folder
 from batchyard.app.clock import DatabaseClock, FolderClock
 from batchyard.blobs.files import FileBlobs
 from batchyard.domain.errors import DataRefused
-from batchyard.ports import Blobs, KeyShelf, Store
+from batchyard.ports import Blobs, KeyShelf, Outbox, Store
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
+from batchyard.store.sqlite_outbox import SqliteOutbox
 from batchyard.web.key_file import KeyFile
 
 NO_ASYNCPG = "--database needs asyncpg, which is not installed: pip install 'batchyard[postgres]'"
@@ -22,12 +23,14 @@ NO_OBSTORE = "--objects needs obstore, which is not installed: pip install 'batc
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """``follow`` are tasks that the process keeps running; they get what is to be called when there may be work."""
+    """``outbox`` opens what webhooks are sent from. ``follow`` are tasks that the process keeps running; they get what
+    is to be called when there may be work."""
 
     store: Store
     blobs: Blobs
     clock: FolderClock | DatabaseClock
     shelf: KeyShelf
+    outbox: Callable[[], Outbox]
     follow: tuple[Callable[[Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
 
 
@@ -38,7 +41,8 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
         clock = folder.clock(settings)
         sqlite = SqliteStore.open(settings.data, lease_seconds=settings.lease.total_seconds())
         try:
-            yield Kept(sqlite, FileBlobs(settings.data / "blobs"), clock, key_shelf(settings))
+            files = FileBlobs(settings.data / "blobs")
+            yield Kept(sqlite, files, clock, key_shelf(settings), lambda: SqliteOutbox.open(settings.data))
         finally:
             await sqlite.close()
         return
@@ -54,7 +58,8 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
         await time.set()
         shelf = await asyncio.to_thread(key_shelf, settings)
         blobs = await _blobs(settings, store.identity)
-        yield Kept(store, blobs, time, shelf, (lambda tell: listen(url, tell), lambda _tell: time.follow()))
+        follow = (lambda tell: listen(url, tell), lambda _tell: time.follow())
+        yield Kept(store, blobs, time, shelf, store.outbox, follow)
     finally:
         await store.close()
 

@@ -17,13 +17,23 @@ from batchyard import assembly
 from batchyard.app import carriers, entrance, folder
 from batchyard.app.gauges import Gauges
 from batchyard.app.kept import Kept
+from batchyard.app.telling import Telling
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
 from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
-from batchyard.domain.events import BatchCreated, BatchExpired, BatchPaused, BugFound, CancelAsked, Event
+from batchyard.domain.events import (
+    BatchCreated,
+    BatchEnded,
+    BatchExpired,
+    BatchPaused,
+    BugFound,
+    CancelAsked,
+    Event,
+    LaneHeld,
+)
 from batchyard.metrics import Metrics
 from batchyard.ports import Keys, Prices
 from batchyard.settings import Settings
@@ -86,6 +96,7 @@ class App:
         self._keeper = self._kept(stopped)
         prices = entrance.prices(settings)
         self._gauges = Gauges(self._dispatcher, lanes, store.views, prices, self._space, clock, self._why_not_ready)
+        self._telling = Telling(settings, kept, self.emit)
         self._book, self._secret = KeyBook(kept.shelf, clock), kept.shelf.secret()
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), prices, metrics), crowd=crowd)
@@ -146,6 +157,7 @@ class App:
             metrics=render,
             folder=folder.own(self._settings, self._store),
             secret=self._secret,
+            webhooks=self._telling.herald,
             overlay=serving(
                 self._settings.role,
                 Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,
@@ -160,6 +172,8 @@ class App:
             self._dispatcher.withhold(event.batch)
         if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused or kind is BatchExpired:
             self.wake()
+        elif kind is BatchEnded or kind is LaneHeld:
+            self._telling.hear(event)
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -184,8 +198,10 @@ class App:
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")
             sys.stdout.flush()
+            following.append(asyncio.create_task(self._telling.run(), name="webhooks"))
             return await self._until_stopped(parts, following)
         finally:
+            await self._telling.close()
             await self._server.close(CLOSE_SECONDS)
             for place in self._places:
                 await place.upstream.close()

@@ -28,6 +28,7 @@ from batchyard.cli import (
     serve,
     upstreams,
     usage,
+    webhooks,
 )
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
@@ -55,6 +56,7 @@ program = typer.Typer(
 )
 key_commands = typer.Typer(help="Make, list, rotate and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
+webhook_commands = typer.Typer(help="Show and test webhooks.", rich_markup_mode=None, no_args_is_help=True)
 upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_mode=None, no_args_is_help=True)
 
 lane_commands = typer.Typer(help="See and pause lanes.", rich_markup_mode=None, no_args_is_help=True)
@@ -90,6 +92,10 @@ lane_commands.command("list")(lanes.list_)
 lane_commands.command("pause")(lanes.pause)
 lane_commands.command("resume")(lanes.resume)
 program.add_typer(lane_commands, name="lanes")
+webhook_commands.command("list")(webhooks.list_)
+webhook_commands.command("deliveries")(webhooks.deliveries)
+webhook_commands.command("test")(webhooks.send_test)
+program.add_typer(webhook_commands, name="webhooks")
 
 
 def _print_version(wanted: bool) -> None:

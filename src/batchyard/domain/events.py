@@ -10,6 +10,7 @@ import msgspec
 
 from batchyard.domain import call_events
 from batchyard.domain.batch import Counts
+from batchyard.domain.hook_events import WebhookFailed, WebhookTried
 from batchyard.domain.lane_state import LanePaused
 from batchyard.domain.usage import NO_USAGE, Usage
 
@@ -259,6 +260,8 @@ Event = (
     | call_events.CallAnswered
     | call_events.CallFinished
     | call_events.CanaryFinished
+    | WebhookTried
+    | WebhookFailed
     | SettlementRefused
     | LeasesReclaimed
     | StartFinished

@@ -8,6 +8,7 @@ raise ``StoreUnavailable``.
 from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.finals import Arrived, Final
+from batchyard.ports.hooks import Outbox, Post, Told, Webhooks
 from batchyard.ports.lanes import LaneDesk, LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
@@ -37,9 +38,11 @@ __all__ = [
     "LanePauses",
     "NewBatch",
     "NewCarrier",
+    "Outbox",
     "Owner",
     "Page",
     "Pick",
+    "Post",
     "Prices",
     "Principal",
     "Ready",
@@ -47,9 +50,11 @@ __all__ = [
     "Space",
     "Store",
     "Stream",
+    "Told",
     "Turn",
     "Upkeep",
     "Upstream",
     "Views",
+    "Webhooks",
     "Work",
 ]

@@ -143,6 +143,15 @@ class Upkeep(Protocol):
     async def ripe(self) -> Sequence[Batch]:
         """Return batches to be sealed: no open request, or closing with none leased."""
 
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        """Return batches of every workspace that ended then or later and are not deleted, in the order of their ends.
+
+        A thousand at most: whoever asks goes on from the last one's end.
+        """
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        """Return batches of every workspace whose deadline is before then, that have not ended and are not closing."""
+
     def finals(self, batch_id: str) -> AsyncIterator[Sequence[Final]]:
         """Yield all requests of a ripe batch in order, in slices; open ones as canceled or expired."""
 

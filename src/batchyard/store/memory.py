@@ -5,11 +5,11 @@ No verb awaits, so each is one transaction. Tests and simulations run on it; the
 
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
 
 from batchyard.domain.batch import Batch, Counts, Sealed, Status
-from batchyard.domain.errors import InvalidRequest, NotFound
+from batchyard.domain.errors import NotFound
 from batchyard.domain.ids import batch_id
 from batchyard.domain.labels import Wanted
 from batchyard.domain.outcome import Settlement
@@ -17,13 +17,12 @@ from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.domain.result import Succeeded
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn
-from batchyard.store.memory_batch import Row, StoredBatch
+from batchyard.store.memory_batch import Row, StoredBatch, ended_since
 from batchyard.store.memory_carriers import MemoryCarriers
 from batchyard.store.memory_lanes import MemoryLanePauses
+from batchyard.store.memory_repeats import earlier_create
 from batchyard.store.memory_views import MemoryViews
 
-REPEAT_WINDOW = timedelta(minutes=10)
-IDEMPOTENCY_WINDOW = timedelta(hours=24)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -49,7 +48,7 @@ class MemoryStore(MemoryLanePauses):
         """Nothing is held."""
 
     async def create(self, new: NewBatch, drafts: Drafts, origin: Origin, *, defend: bool) -> Batch:
-        earlier = self._same_key(new, origin) or (self._repeated(new, origin) if defend else None)
+        earlier = earlier_create(self._batches, new, origin, defend=defend)
         if earlier is not None:
             return earlier.batch
         new.quota.check(self._load(new.workspace), len(drafts), drafts.bytes)
@@ -71,36 +70,6 @@ class MemoryStore(MemoryLanePauses):
         )
         self._batches[batch.id] = self._running[batch.id] = StoredBatch(batch, drafts, origin)
         return batch
-
-    def _same_key(self, new: NewBatch, origin: Origin) -> StoredBatch | None:
-        if origin.idempotency_key is None:
-            return None
-        for stored in self._recent(new, origin, IDEMPOTENCY_WINDOW):
-            if stored.origin.idempotency_key == origin.idempotency_key:
-                if stored.origin.body_sha256 == origin.body_sha256:
-                    return stored
-                raise InvalidRequest(
-                    "idempotency-key: this key was used in the last 24 hours with another body; "
-                    "send the same body, or another key."
-                )
-        return None
-
-    def _repeated(self, new: NewBatch, origin: Origin) -> StoredBatch | None:
-        for stored in self._recent(new, origin, REPEAT_WINDOW):
-            if stored.origin.body_sha256 != origin.body_sha256:
-                continue
-            overtaken = stored.origin.retry >= 1 and stored.batch.created_at >= _moment(origin.began_at)
-            if origin.retry >= 1 or overtaken:
-                return stored
-        return None
-
-    def _recent(self, new: NewBatch, origin: Origin, window: timedelta) -> Iterable[StoredBatch]:
-        """Yield what the same caller stored within the window, newest first."""
-        for stored in reversed(self._batches.values()):
-            if stored.batch.created_at < new.created_at - window:
-                return
-            if stored.batch.workspace == new.workspace and stored.origin.caller == origin.caller:
-                yield stored
 
     async def load(self, workspace: str) -> Load:
         return self._load(workspace)
@@ -233,6 +202,12 @@ class MemoryStore(MemoryLanePauses):
     async def ripe(self) -> Sequence[Batch]:
         return [stored.batch for stored in self._running.values() if stored.ripe]
 
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        return ended_since(self._batches.values(), since)
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        return [one.batch for one in self._running.values() if not one.batch.closing and one.batch.expires_at < before]
+
     async def finals(self, batch_id: str) -> AsyncIterator[Sequence[Final]]:
         if batch_id in self._running:
             for part in self._running[batch_id].finals():
@@ -292,7 +267,3 @@ def _needed(batch: Batch) -> set[str]:
     if batch.sealed is None:
         return set()
     return {batch.body, batch.sealed.results, batch.sealed.index, batch.sealed.ledger}
-
-
-def _moment(micros: int) -> datetime:
-    return datetime.fromtimestamp(0, UTC) + micros * _MICROSECOND

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, islice
@@ -176,3 +176,9 @@ class StoredBatch:
         for final in (final for part in self.finals() for final in part):
             numbers[kind(final.result)] = numbers.get(kind(final.result), 0) + 1
         return Counts(**numbers)
+
+
+def ended_since(stored: Iterable[StoredBatch], since: datetime) -> Sequence[Batch]:
+    """Return up to 1,000 batches that ended then or later, in the order of their ends."""
+    ended = [(one.batch.ended_at, one.batch) for one in stored if one.batch.ended_at]
+    return [batch for at, batch in sorted(ended, key=lambda one: one[0]) if at >= since][:1000]

@@ -23,6 +23,7 @@ from batchyard.store import (
     postgres_work,
 )
 from batchyard.store.postgres_connections import Connections
+from batchyard.store.postgres_outbox import PostgresOutbox
 from batchyard.store.postgres_url import taken_apart
 from batchyard.store.postgres_views import PostgresViews
 from batchyard.store.sqlite_rows import micros, moment
@@ -68,6 +69,10 @@ class PostgresStore:
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""
         await self._connections.close()
+
+    def outbox(self) -> PostgresOutbox:
+        """Return what webhooks are sent from: tables beside the store's, over its connections."""
+        return PostgresOutbox(self._connections)
 
     async def time(self) -> datetime:
         """Return the database's time."""
@@ -145,6 +150,12 @@ class PostgresStore:
 
     async def ripe(self) -> Sequence[Batch]:
         return await self._connections.read(postgres_upkeep.ripe)
+
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        return await self._connections.read(lambda db: postgres_upkeep.ended(db, since))
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        return await self._connections.read(lambda db: postgres_upkeep.due(db, before))
 
     async def finals(self, batch_id: str) -> AsyncIterator[Sequence[Final]]:
         stored = await self._connections.read(lambda db: postgres_finals.running(db, batch_id))

@@ -86,6 +86,18 @@ async def ripe(db: "PoolConnectionProxy") -> Sequence[Batch]:
     return [stored.batch() for stored in rows]
 
 
+async def ended(db: "PoolConnectionProxy", since: datetime) -> Sequence[Batch]:
+    """Return what ended then or later."""
+    rows = await batches(db, "b.ended_at >= $1", micros(since), tail="order by ended_at, num limit 1000")
+    return [stored.batch() for stored in rows]
+
+
+async def due(db: "PoolConnectionProxy", before: datetime) -> Sequence[Batch]:
+    """Return what runs and has its deadline before then; index batches_live."""
+    rows = await batches(db, "b.ended_at is null and b.closing is null and b.expires_at < $1", micros(before))
+    return [stored.batch() for stored in rows]
+
+
 async def seal(db: "PoolConnectionProxy", batch_id: str, sealed: Sealed, counts: Counts, now: datetime) -> Batch | None:
     """Recount, then end the batch and leave its rows to the sweep."""
     num = await db.fetchval("select num from batches where id = $1 and ended_at is null for update", batch_id)

@@ -176,6 +176,12 @@ class SqliteStore:
     async def expire(self, now: datetime) -> Sequence[str]:
         return await self._writer.run(lambda connection: sqlite_upkeep.expire(connection, now))
 
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        return await self._readers.run(lambda connection: sqlite_upkeep.ended(connection, since))
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        return await self._readers.run(lambda connection: sqlite_upkeep.due(connection, before))
+
     async def ripe(self) -> Sequence[Batch]:
         return await self._readers.run(sqlite_upkeep.ripe)
 

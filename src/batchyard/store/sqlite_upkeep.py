@@ -55,6 +55,18 @@ def ripe(connection: apsw.Connection) -> Sequence[Batch]:
     return [stored.batch() for stored in rows]
 
 
+def ended(connection: apsw.Connection, since: datetime) -> Sequence[Batch]:
+    """Return what ended then or later; a look at each batch that is kept, some thousands of short rows."""
+    rows = batches(connection, "ended_at >= ?", (micros(since),), tail="order by ended_at, num limit 1000")
+    return [stored.batch() for stored in rows]
+
+
+def due(connection: apsw.Connection, before: datetime) -> Sequence[Batch]:
+    """Return what runs and has its deadline before then; index batches_live."""
+    rows = batches(connection, "ended_at is null and closing is null and expires_at < ?", (micros(before),))
+    return [stored.batch() for stored in rows]
+
+
 def seal(connection: apsw.Connection, batch_id: str, sealed: Sealed, counts: Counts, now: datetime) -> Batch | None:
     """Recount, then end the batch and leave its rows to the sweep."""
     rows = batches(connection, "id = ? and ended_at is null", (batch_id,))

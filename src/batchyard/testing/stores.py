@@ -84,6 +84,12 @@ class StoreAround:
     async def expire(self, now: datetime) -> Sequence[str]:
         return await self._call("expire", lambda: self._inner.expire(now))
 
+    async def ended(self, since: datetime) -> Sequence[Batch]:
+        return await self._call("ended", lambda: self._inner.ended(since))
+
+    async def due(self, before: datetime) -> Sequence[Batch]:
+        return await self._call("due", lambda: self._inner.due(before))
+
     async def ripe(self) -> Sequence[Batch]:
         return await self._call("ripe", self._inner.ripe)
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Send
 from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Work
+from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Webhooks, Work
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
@@ -42,6 +42,7 @@ from batchyard.web.room import Means
 from batchyard.web.routes import Overlay, Route, Routes, nothing_over
 from batchyard.web.settings import WebSettings
 from batchyard.web.told import told
+from batchyard.web.webhooks import NoWebhooks, WebhookCalls
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ def build_api(
     overlay: Overlay = nothing_over,
     folder: OwnFolder | None = None,
     secret: bytes | None = None,
+    webhooks: Webhooks | None = None,
 ) -> ASGIApp:
     """Return the application.
 
@@ -76,10 +78,9 @@ def build_api(
     hosts, means = Hosts(settings), Means(not_ready, space, Budget())
     creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
     seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates)
-    handlers = Handlers.over(seen, calls, means)
+    handlers, own = Handlers.over(seen, calls, means, webhooks or NoWebhooks()), FolderCalls(hosts, folder)
     table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
-    described = partial(openapi.encoded, table, owned=folder is not None)
-    health, own = Health(hosts, keys, not_ready, metrics, described), FolderCalls(hosts, folder)
+    health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
     pages = site.build(seen, threshold, handlers.batches, handlers.results, handlers.ledgers)
@@ -96,9 +97,10 @@ class Handlers:
     ledgers: Ledgers
     messages: Messages
     models: Models
+    webhooks: WebhookCalls
 
     @classmethod
-    def over(cls, of: beside.Sources, calls: Calls, means: Means) -> "Handlers":
+    def over(cls, of: beside.Sources, calls: Calls, means: Means, webhooks: Webhooks) -> "Handlers":
         """Return those that work on these."""
         return cls(
             BatchCalls(of.batches, of.blobs, of.clock, of.emit),
@@ -107,6 +109,7 @@ class Handlers:
             Ledgers(of.batches, of.upkeep, of.blobs, of.emit, of.settings),
             Messages(calls, of.settings.max_request_bytes, means.budget),
             Models(calls),
+            WebhookCalls(webhooks),
         )
 
 
@@ -129,6 +132,9 @@ def routes(to: Handlers) -> list[Route]:
         Route("GET", f"{ours}/attempts", Scope.READ, to.ledgers.attempts),
         Route("POST", f"{ours}/pause", Scope.CANCEL, to.batches.pause, {"paused": True}),
         Route("POST", f"{ours}/resume", Scope.CANCEL, to.batches.pause, {"paused": False}),
+        Route("GET", "/batchyard/v1/webhooks", Scope.ADMIN, to.webhooks.listing),
+        Route("GET", "/batchyard/v1/webhooks/{webhook}/deliveries", Scope.ADMIN, to.webhooks.deliveries),
+        Route("POST", "/batchyard/v1/webhooks/{webhook}/test", Scope.ADMIN, to.webhooks.test),
     ]
 
 

@@ -13,13 +13,14 @@ from batchyard.web import auth
 from batchyard.web.described.beside import BESIDE, BESIDE_OBJECTS
 from batchyard.web.described.lane_paths import LANE_OBJECTS, LANES
 from batchyard.web.described.operation import JSON, Operation, ref
+from batchyard.web.described.webhook_paths import WEBHOOK_OBJECTS, WEBHOOKS
 from batchyard.web.described.wire_objects import WIRE_OBJECTS
 from batchyard.web.described.wire_paths import OPEN, OWNER, WIRE
 from batchyard.web.routes import Route
 
-DESCRIBED: Mapping[tuple[str, str], Operation] = {**WIRE, **BESIDE, **LANES}
+DESCRIBED: Mapping[tuple[str, str], Operation] = {**WIRE, **BESIDE, **LANES, **WEBHOOKS}
 """Method and path of a route -> what is said of it."""
-OBJECTS = {**WIRE_OBJECTS, **BESIDE_OBJECTS, **LANE_OBJECTS}
+OBJECTS = {**WIRE_OBJECTS, **BESIDE_OBJECTS, **LANE_OBJECTS, **WEBHOOK_OBJECTS}
 
 EVERY_CALL = (400, 401, 403, 404, 421, 429, 500, 529)
 """What any call with a key may be refused with."""
@@ -41,7 +42,7 @@ _WORDS = {
 }
 _HEADERS = {"request-id": {"schema": {"type": "string", "pattern": "^req_[0-9A-Za-z]{24}$"}, "required": True}}
 _NAME = {"type": "string", "minLength": 1}
-_ID = {"batch_id": ref("BatchId"), "model": _NAME, "upstream": _NAME}
+_ID = {"batch_id": ref("BatchId"), "model": _NAME, "upstream": _NAME, "webhook": _NAME}
 
 
 def document(routes: Iterable[Route], *, owned: bool) -> dict[str, Any]:
