@@ -172,6 +172,7 @@ def test_a_dry_run_checks_and_sends_nothing(tmp_path: Path, capsysbinary: pytest
         assert json.loads(shell.out)["requests"] == 3
         assert [part["requests"] for part in json.loads(shell.out)["batches"]] == [2, 1]
         assert "3 requests in 2 batches" in shell.err
+        assert "note: " + str(path) + ":1: params without max_tokens, in 3 requests" in shell.err
         path.write_text("?")
         assert shell("run", path, "--dry-run") == 2
 

@@ -56,6 +56,12 @@ def body_of(source: io.BytesIO, plan: Plan, number: int) -> bytes:
         ('{"custom_id":"ü","params":{}}', "must be 1 to 64"),
         ('{"custom_id":"a","params":[]}', "params must be an object"),
         ('{"custom_id":"a","params":null}', "params must be an object"),
+        ('{"custom_id":"a","params":{"model":""}}', "params: model must be the name of a model"),
+        ('{"custom_id":"a","params":{"model":null}}', "params: model must be the name of a model"),
+        ('{"custom_id":"a","params":{"max_tokens":"5"}}', "params: max_tokens must be a number"),
+        ('{"custom_id":"a","params":{"max_tokens":true}}', "params: max_tokens must be a number"),
+        ('{"custom_id":"a","params":{"messages":"Hi"}}', "params: messages must be an array"),
+        ('{"custom_id":"a","params":{"stream": true}}', "params: stream must be left out"),
         ('{"requests":[]}', "body of a create"),
         ('{"custom_id":"a","method":"POST","url":"/v1","body":{}}', "another batch format"),
     ],
@@ -65,6 +71,24 @@ def test_a_wrong_line_is_named_with_its_number(line: str | bytes, problem: str) 
 
     assert told.startswith("in.jsonl:3: ")
     assert problem in told
+
+
+def test_what_servers_judge_differently_is_no_error() -> None:
+    kept = '{"custom_id":"b","params":{"model":"m","max_tokens":0,"messages":[],"stream":false,"top_k":"x"}}'
+
+    assert check(lines(kept), "in.jsonl", Limits()).notes == ()
+
+
+def test_what_params_lack_is_noted_with_its_first_place() -> None:
+    other = '{"custom_id":"b","params":{"model":"m","max_tokens":5}}'
+
+    notes = check(lines("", GOOD, other), "in.jsonl", Limits()).notes
+
+    refused = "most servers refuse such a request"
+    assert notes == (
+        f"in.jsonl:2: params without model, here alone: {refused}",
+        f"in.jsonl:2: params without messages, in 2 requests: {refused}",
+    )
 
 
 def test_an_id_may_stand_once_in_the_whole_input() -> None:

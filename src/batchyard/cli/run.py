@@ -102,6 +102,8 @@ def run(
     if job.output is None and any(wanting.values()):
         raise _needs_output(next(option for option, is_given in wanting.items() if is_given))
     with prepared(job, url) as work:
+        for note in work.plan.notes:
+            say(f"note: {note}")
         if going.dry_run:
             return _say_plan(work, json=json)
         tally = _completed(work, url, key, prices, going)
@@ -200,7 +202,7 @@ def _say_plan(work: "Run", *, json: bool) -> int:
     parts = work.plan.parts
     if json:
         sizes = [{"requests": part.requests, "bytes": part.body_bytes} for part in parts]
-        put(msgspec.json.encode({"requests": work.plan.requests, "batches": sizes}))
+        put(msgspec.json.encode({"requests": work.plan.requests, "batches": sizes, "notes": work.plan.notes}))
     noun = "batch" if len(parts) == 1 else "batches"
     size = sum(part.body_bytes for part in parts)
     say(f"{work.plan.requests:,} requests in {len(parts)} {noun}, {size:,} bytes: all right. Nothing was sent")

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import msgspec
 
 from batchyard.client.limits import HEAD, TAIL, Limits
+from batchyard.client.params import lacking
 
 BLOCK = 2**18
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
@@ -29,8 +30,8 @@ def custom_id_of(line: bytes) -> str:
     return _text.decode(_members.decode(line)["custom_id"])
 
 
-def judged(line: bytes, limits: Limits) -> str:
-    """Return the custom_id of a request line; ``ValueError`` says what is wrong with it."""
+def judged(line: bytes, limits: Limits) -> tuple[str, tuple[str, ...]]:
+    """Return the custom_id of a request line, and what its params lack; ``ValueError`` says what is wrong with it."""
     if len(line.strip()) + len(HEAD) + len(TAIL) > limits.body_bytes:
         raise ValueError(f"too large for any batch: the limit is {limits.body_bytes} bytes. Make it smaller")
     members = members_of(line)
@@ -41,9 +42,7 @@ def judged(line: bytes, limits: Limits) -> str:
     except msgspec.ValidationError:
         raise ValueError("custom_id must be a string") from None
     check_custom_id(custom_id)
-    if not bytes(members["params"]).startswith(b"{"):
-        raise ValueError("params must be an object")
-    return custom_id
+    return custom_id, lacking(bytes(members["params"]))
 
 
 def check_custom_id(custom_id: str) -> None:

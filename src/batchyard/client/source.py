@@ -13,6 +13,7 @@ from typing import BinaryIO
 from batchyard.client.errors import BadInput, WrongUse
 from batchyard.client.limits import HEAD, TAIL, Cutter, Limits, Part
 from batchyard.client.lines import BLOCK, custom_id_of, judged, read_lines
+from batchyard.client.params import Notes
 from batchyard.client.seen import Seen
 
 MOST_PROBLEMS = 20
@@ -27,6 +28,8 @@ class Plan:
 
     parts: tuple[Part, ...]
     sha256: str
+    notes: tuple[str, ...] = ()
+    """What is not wrong, but may be meant otherwise."""
 
     @property
     def requests(self) -> int:
@@ -56,14 +59,16 @@ def checked(
     """Read numbered lines to their end and return the parts. ``keep`` is given each line that may be sent."""
     problems: list[tuple[int, str]] = []
     wrong = 0
-    seen, cutter, whole = Seen(), Cutter(limits), hashlib.sha256()
+    seen, notes, cutter, whole = Seen(), Notes(), Cutter(limits), hashlib.sha256()
     for number, line in numbered():
         try:
             if isinstance(line, ValueError):
                 raise line
             whole.update(line)
             if line.strip():
-                seen.add(judged(line, limits), number)
+                custom_id, lacking = judged(line, limits)
+                seen.add(custom_id, number)
+                notes.add(lacking, number)
                 cutter.take(number, line)
             else:
                 cutter.skip(line)
@@ -78,7 +83,7 @@ def checked(
         raise BadInput([f"{name}:{number}: {problem}" for number, problem in told], wrong + repeated - len(told))
     if not seen.count:
         raise BadInput([f"{name}: holds no request"])
-    return Plan(cutter.parts(), whole.hexdigest())
+    return Plan(cutter.parts(), whole.hexdigest(), notes.told(name))
 
 
 def _repeated(numbered: Callable[[], Iterator[Numbered]], seen: Seen) -> tuple[int, list[tuple[int, str]]]:
