@@ -25,6 +25,7 @@ from batchyard.kinds import HTTP_URL, is_loopback
 from batchyard.price_tables import read_prices
 from batchyard.settings import DECLARED, FILE_NAME, Settings
 from batchyard.upstream_tables import RouteTable, UpstreamTable, read_routes, read_upstreams
+from batchyard.watch_tables import read_watch
 from batchyard.workspace_tables import read_workspaces
 
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
@@ -32,7 +33,7 @@ BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
 SHARED = {"role": "all", "objects": None}
 """Settings of several processes on one database, and what each is without one: a data folder is one process's."""
 
-TABLES = ("upstreams", "routes", "limits", "workspaces", "prices", "webhooks")
+TABLES = ("upstreams", "routes", "limits", "workspaces", "prices", "webhooks", "watch")
 """Keys of the file that are tables, with no option and no variable."""
 
 _KUBERNETES = re.compile(r"BATCHYARD_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
@@ -93,6 +94,7 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
         workspaces=workspaces,
         prices=read_prices(file, tables.get("prices")),
         webhooks=read_hooks(file, tables.get("webhooks", {}), environ),
+        watch=read_watch(file, tables.get("watch", {})),
     )
 
 

@@ -34,6 +34,7 @@ from batchyard.kinds import (
 )
 from batchyard.price_tables import PriceTable
 from batchyard.upstream_tables import RouteTable, UpstreamTable
+from batchyard.watch_tables import WatchTable
 from batchyard.workspace_tables import WorkspaceTable
 
 FILE_NAME = "batchyard.toml"
@@ -95,6 +96,7 @@ class Settings:
     limits: WorkspaceTable = WorkspaceTable()
     workspaces: Mapping[str, WorkspaceTable] = field(default_factory=dict)
     prices: tuple[PriceTable, ...] = ()
+    watch: WatchTable = WatchTable()
 
     @property
     def is_local(self) -> bool:

@@ -11,6 +11,7 @@ from batchyard.hook_tables import DECLARED_HOOK
 from batchyard.price_tables import DECLARED_PRICE
 from batchyard.settings import DECLARED
 from batchyard.upstream_tables import DECLARED_UPSTREAM
+from batchyard.watch_tables import DECLARED_WATCH
 from batchyard.workspace_tables import DECLARED_WORKSPACE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,7 +32,7 @@ def test_every_setting_has_its_row(declared: Declared) -> None:
 
 TABLES = {
     f"{table}.{name}": row
-    for table, keys in (("upstreams", DECLARED_UPSTREAM), ("prices", DECLARED_PRICE))
+    for table, keys in (("upstreams", DECLARED_UPSTREAM), ("prices", DECLARED_PRICE), ("watch", DECLARED_WATCH))
     for name, row in keys.items()
 }
 

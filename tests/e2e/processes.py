@@ -96,7 +96,7 @@ class ServerProcess:
         finally:
             connection.close()
 
-    def create(self, requests: int, *, words: str = "hello") -> Any:
+    def create(self, requests: int, *, words: str = "hello", headers: dict[str, str] | None = None) -> Any:
         """Create a batch of so many small requests, ``r0``, ``r1`` …, each with params of its own."""
         params = {"model": "claude-haiku-4-5-20251001", "max_tokens": 20}
         body = {
@@ -108,7 +108,7 @@ class ServerProcess:
                 for number in range(requests)
             ]
         }
-        return self.call("POST", "/v1/messages/batches", json.dumps(body).encode())
+        return self.call("POST", "/v1/messages/batches", json.dumps(body).encode(), headers)
 
     def results(self, batch_id: str) -> list[dict[str, Any]]:
         """Return the result lines of an ended batch."""

@@ -13,6 +13,7 @@ from batchyard.app.asking import back_up, check
 from batchyard.app.clock import SteadyClock
 from batchyard.app.kept import key_shelf, opened
 from batchyard.app.process import App
+from batchyard.app.tracing import traced
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.metrics import Metrics
 from batchyard.observe import Log, LogHandler, Observer
@@ -47,11 +48,11 @@ def key_book(settings: Settings) -> KeyBook:
 
 
 async def _serve(settings: Settings) -> int:
-    log = Log()
+    log = Log(level=logging.getLevelNamesMapping()[settings.watch.log_level.upper()])
     logging.basicConfig(handlers=[LogHandler(log)], level=logging.WARNING, force=True)
     metrics = Metrics()
-    async with opened(settings) as kept:
-        return await App(settings, kept, Observer(log, metrics), metrics).run()
+    async with opened(settings) as kept, traced(settings, kept, Observer(log, metrics)) as observe:
+        return await App(settings, kept, observe, metrics).run()
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -33,6 +33,8 @@ class NewBatch:
     body: str
     quota: Quota = NO_QUOTA
     labels: Labels = NO_LABELS
+    traceparent: str = ""
+    """The span that made it, as its header says; "" for none. Spans of its attempts have a link to it."""
 
 
 class Batches(Protocol):

@@ -1,6 +1,6 @@
 """What people ask of a store beside the wire: what batches are called, what was used, how fast it went."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Protocol
 
@@ -58,6 +58,9 @@ class Views(Protocol):
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         """Return what these batches used by day and model; batches that are not the workspace's have none."""
+
+    async def traceparents(self, batches: Collection[str]) -> Mapping[str, str]:
+        """Return the ``traceparent`` of each of these that was created with one, whoever's it is."""
 
     async def standing(self) -> Sequence[Standing]:
         """Return what each workspace has that has anything, in the order of their names."""

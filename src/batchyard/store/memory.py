@@ -69,6 +69,7 @@ class MemoryStore(MemoryLanePauses):
             labels=new.labels,
         )
         self._batches[batch.id] = self._running[batch.id] = StoredBatch(batch, drafts, origin)
+        self._batches[batch.id].traceparent = new.traceparent
         return batch
 
     async def load(self, workspace: str) -> Load:

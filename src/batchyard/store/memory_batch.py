@@ -55,6 +55,7 @@ class StoredBatch:
         self.batch = batch
         self.origin = origin
         self.bytes = drafts.bytes
+        self.traceparent = ""
         models = list(drafts.model_names)
         self.rows = [
             Row(Lease(batch.id, seq, 0, ParamsAt(batch.body, offset, length, crc), models[model]), custom_id)

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -102,6 +102,10 @@ class MemoryViews:
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         return [used for used in self._all() if used.workspace == workspace and used.batch and used.batch in batches]
+
+    async def traceparents(self, batches: Collection[str]) -> Mapping[str, str]:
+        had = {batch: self._batches[batch].traceparent for batch in batches if batch in self._batches}
+        return {batch: text for batch, text in had.items() if text}
 
     async def standing(self) -> Sequence[Standing]:
         every = sorted({stored.batch.workspace for stored in self._batches.values()})

@@ -151,7 +151,8 @@ async def _insert_batch(
     moved = created_at - micros(new.created_at)
     await db.execute(
         "insert into batches (num, id, workspace, created_at, expires_at, version, betas, models, body, total,"
-        " bytes, name, labels) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb)",
+        " bytes, name, labels, traceparent) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12,"
+        " $13::text::jsonb, $14)",
         num,
         name,
         new.workspace,
@@ -165,6 +166,7 @@ async def _insert_batch(
         drafts.bytes,
         new.labels.name,
         msgspec.json.encode(dict(new.labels.pairs)).decode(),
+        new.traceparent,
     )
     await db.execute("insert into tallies (batch, open) values ($1, $2)", num, len(drafts))
 

@@ -1,6 +1,6 @@
 """What people look at in the PostgreSQL store, and the sums behind it, which a turn brings up to date."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,11 @@ class PostgresViews:
         where = "u.batch in (select num from batches where id = any($1::text[])) and u.workspace = $2"
         values = (list(batches), workspace)
         return await self._connections.read(lambda db: _used(db, where, values, name=name, group=group))
+
+    async def traceparents(self, batches: Collection[str]) -> Mapping[str, str]:
+        sql = "select id, traceparent from batches where id = any($1::text[]) and traceparent <> ''"
+        rows = await self._connections.read(lambda db: db.fetch(sql, list(batches)))
+        return {row["id"]: row["traceparent"] for row in rows}
 
     async def standing(self) -> Sequence[Standing]:
         return await self._connections.snapshot(postgres_standing.standing)

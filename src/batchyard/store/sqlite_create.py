@@ -96,7 +96,7 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
     model = only_model(drafts)
     connection.execute(
         "insert into batches (id, workspace, created_at, expires_at, version, betas, models, body, total, open,"
-        " only_model, bytes, name, labels) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " only_model, bytes, name, labels, traceparent) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             name,
             new.workspace,
@@ -112,6 +112,7 @@ def _insert_batch(connection: apsw.Connection, new: NewBatch, drafts: Drafts, cr
             drafts.bytes,
             new.labels.name,
             msgspec.json.encode(dict(new.labels.pairs)).decode(),
+            new.traceparent,
         ),
     )
     num = connection.last_insert_rowid()

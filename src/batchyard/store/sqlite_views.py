@@ -1,6 +1,6 @@
 """What people look at in the SQLite store, and the sums behind it, which a turn brings up to date."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -26,6 +26,7 @@ _ADD_USAGE = (
     " cache_write_1h = cache_write_1h + excluded.cache_write_1h"
 )
 _decode_used = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, int, int, int]]).decode
+_decode_texts = msgspec.json.Decoder(dict[str, str]).decode
 _decode_minutes = msgspec.json.Decoder(list[tuple[int, int, int, int, int]]).decode
 
 
@@ -66,6 +67,9 @@ class SqliteViews:
 
     async def batch_usage(self, workspace: str, batches: Sequence[str]) -> Sequence[Used]:
         return await self._readers.run(lambda connection: _batch_usage(connection, workspace, batches))
+
+    async def traceparents(self, batches: Collection[str]) -> Mapping[str, str]:
+        return await self._readers.run(lambda connection: _traceparents(connection, batches))
 
     async def standing(self) -> Sequence[Standing]:
         return await self._readers.run(sqlite_standing.standing)
@@ -145,6 +149,14 @@ def _minutes(connection: apsw.Connection, workspace: str | None, first: int) -> 
         " group by minute order by minute)"
     )
     return [Minute(*row) for row in _decode_minutes(connection.execute(sql, bindings).get)]
+
+
+def _traceparents(connection: apsw.Connection, batches: Collection[str]) -> Mapping[str, str]:
+    sql = (
+        "select json_group_object(id, traceparent) from batches"
+        " where id in (select value from json_each(?)) and traceparent <> ''"
+    )
+    return _decode_texts(connection.execute(sql, (encode(batches),)).get)
 
 
 def _day(day: date) -> int:

@@ -37,6 +37,7 @@ def a_batch(
     betas: tuple[str, ...] = (),
     body: str = "b1.body",
     quota: Quota = NO_QUOTA,
+    traceparent: str = "",
 ) -> NewBatch:
     return NewBatch(
         workspace=workspace,
@@ -46,6 +47,7 @@ def a_batch(
         betas=betas,
         body=body,
         quota=quota,
+        traceparent=traceparent,
     )
 
 

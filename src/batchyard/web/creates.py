@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from starlette.types import Message, Receive
 
 from batchyard import wire
+from batchyard.domain import traceparent
 from batchyard.domain.batch import Batch
 from batchyard.domain.errors import CommitUnknown, InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
@@ -148,6 +149,7 @@ class Creates:
             body=writer.name,
             quota=self._settings.allowances.of(call.workspace).quota,
             labels=terms.labels,
+            traceparent=traceparent.kept(call.headers.get("traceparent")),
         )
         creating = asyncio.create_task(
             self._batches.create(new, intake.drafts, origin, defend=self._settings.retry_defence), name="create"
