@@ -1,4 +1,4 @@
-"""Calls that somebody waits for: they take the slots of a lane ahead of its batches, and are never tried again.
+"""Interactive calls, which somebody waits for: they take a lane's slots ahead of batches, and are never tried again.
 
     slot free? ── yes ──> call ──> slot free
         └── no ──> wait, in turn ──> the next slot that frees, whoever had it
