@@ -19,8 +19,8 @@ DASHBOARD = [
     Bug(
         "a name turns its line around",
         "web/dashboard/templates/_batches.html",
-        "<bdi>{{ batch.labels.name|plain }}</bdi>",
-        "<bdi>{{ batch.labels.name }}</bdi>",
+        "<bdi>{{ glance.title|plain }}</bdi>",
+        "<bdi>{{ glance.title }}</bdi>",
         HOSTILE,
     ),
     Bug(
@@ -135,8 +135,8 @@ DASHBOARD = [
     Bug(
         "a request of another place is shown",
         "web/dashboard/requests.py",
-        "if seq < first + len(lines):",
-        "if seq <= first + len(lines):",
+        "return _decode(lines[seq - first])",
+        "return _decode(lines[0])",
         PAGES,
     ),
 ]

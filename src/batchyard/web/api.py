@@ -27,6 +27,7 @@ from batchyard.web.calls import ApiCall, DamagedStore, Refusal, Sendable, refusa
 from batchyard.web.creates import Creates
 from batchyard.web.dashboard import site
 from batchyard.web.dashboard.desk import Dashboard
+from batchyard.web.dashboard.files import Files
 from batchyard.web.dashboard.sessions import SECRET_BYTES
 from batchyard.web.folder import FolderCalls, OwnFolder
 from batchyard.web.health import Health
@@ -83,7 +84,7 @@ def build_api(
     health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))
     limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
-    pages = site.build(seen, threshold, handlers.batches, handlers.results, handlers.ledgers)
+    pages = site.build(seen, threshold, lanes, handlers.batches, Files(handlers.results, handlers.ledgers))
     return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages, clock)
 
 

@@ -57,7 +57,9 @@ class Place:
 
 PLACES = (
     Place("/", "Batches", Scope.READ),
+    Place("/throughput", "Throughput", Scope.READ),
     Place("/usage", "Usage", Scope.READ),
+    Place("/engine", "Engine", Scope.ADMIN),
 )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchyard.domain.access import Scope
-from batchyard.ports import Keys
+from batchyard.ports import Keys, LaneDesk
 from batchyard.web.batches import BatchCalls
 from batchyard.web.beside import Sources
 from batchyard.web.dashboard.actions import Actions
@@ -11,19 +11,19 @@ from batchyard.web.dashboard.assets import Assets
 from batchyard.web.dashboard.batch import BatchPage
 from batchyard.web.dashboard.batches import Glances, ListPage
 from batchyard.web.dashboard.desk import Dashboard
+from batchyard.web.dashboard.engine import EnginePage
 from batchyard.web.dashboard.files import Files
 from batchyard.web.dashboard.pages import Pages
 from batchyard.web.dashboard.problems import ProblemBook
 from batchyard.web.dashboard.reading import RequestPages
 from batchyard.web.dashboard.requests import Requests
 from batchyard.web.dashboard.sessions import Sessions
+from batchyard.web.dashboard.throughput import ThroughputPage
 from batchyard.web.dashboard.usage import UsagePage
 from batchyard.web.details import Details
 from batchyard.web.hosts import Hosts
-from batchyard.web.ledger import Ledgers
 from batchyard.web.limits import CallLimits
 from batchyard.web.reruns import Reruns
-from batchyard.web.results import Results
 from batchyard.web.routes import Route, Routes
 from batchyard.web.sealed import SealedFiles
 
@@ -38,7 +38,7 @@ class Threshold:
     secret: bytes
 
 
-def build(of: Sources, at: Threshold, calls: BatchCalls, results: Results, ledgers: Ledgers) -> Dashboard:
+def build(of: Sources, at: Threshold, lanes: LaneDesk, calls: BatchCalls, files: Files) -> Dashboard:
     """Return the dashboard; what its forms and downloads do, the API's own handlers do."""
     assets = Assets()
     pages = Pages(assets)
@@ -50,11 +50,11 @@ def build(of: Sources, at: Threshold, calls: BatchCalls, results: Results, ledge
         emit=of.emit,
         pages=pages,
         assets=assets,
-        routes=Routes(routes(of, pages, calls, Files(results, ledgers))),
+        routes=Routes(routes(of, lanes, pages, calls, files)),
     )
 
 
-def routes(of: Sources, pages: Pages, calls: BatchCalls, files: Files) -> list[Route]:
+def routes(of: Sources, lanes: LaneDesk, pages: Pages, calls: BatchCalls, files: Files) -> list[Route]:
     """Return every page and form behind the sign-in."""
     details = Details(of.batches, of.work, of.views, of.prices, of.clock)
     glances = Glances(details, of.clock)
@@ -64,6 +64,8 @@ def routes(of: Sources, pages: Pages, calls: BatchCalls, files: Files) -> list[R
     actions = Actions(of.batches, calls, Reruns(of.batches, of.blobs, sealed, of.creates), of.views)
     requests = Requests(of.batches, of.views, sealed, of.blobs)
     reading = RequestPages(of.batches, requests, ProblemBook(of.views, sealed), pages)
+    throughput = ThroughputPage(of.views, of.clock, pages)
+    engine = EnginePage(lanes, of.upkeep, of.clock, pages)
     usage = UsagePage(of.views, of.prices, of.clock, pages)
     one = "/batches/{batch_id}"
     return [
@@ -75,6 +77,11 @@ def routes(of: Sources, pages: Pages, calls: BatchCalls, files: Files) -> list[R
         Route("GET", f"{one}/request/picture", Scope.READ, reading.picture),
         Route("GET", f"{one}/request/params.json", Scope.READ, reading.params),
         Route("GET", f"{one}/request/result.json", Scope.READ, reading.result),
+        Route("GET", "/throughput", Scope.READ, throughput.show),
+        Route("GET", "/throughput.json", Scope.READ, throughput.points),
+        Route("GET", "/engine", Scope.ADMIN, engine.show),
+        Route("POST", "/engine/pause", Scope.ADMIN, engine.pause, {"paused": True}),
+        Route("POST", "/engine/resume", Scope.ADMIN, engine.pause, {"paused": False}),
         Route("GET", "/usage", Scope.READ, usage.show),
         Route("GET", "/usage.csv", Scope.READ, usage.csv),
         Route("GET", f"{one}/results.jsonl", Scope.READ, files.results),

@@ -24,23 +24,28 @@ def short(value: float) -> str:
 
 def span(time: timedelta | float) -> str:
     """Return a length of time by its two largest units."""
-    seconds = max(0, int(time.total_seconds() if isinstance(time, timedelta) else time))
-    for place, (size, name) in enumerate(_SPANS):
-        if seconds >= size:
+    whole = max(0, int(time.total_seconds() if isinstance(time, timedelta) else time))
+    for place, (unit, name) in enumerate(_SPANS):
+        if whole >= unit:
             rest = ""
             if place + 1 < len(_SPANS):
                 less, letter = _SPANS[place + 1]
-                rest = f" {seconds % size // less} {letter}" if seconds % size >= less else ""
-            return f"{seconds // size} {name}{rest}"
+                rest = f" {whole % unit // less} {letter}" if whole % unit >= less else ""
+            return f"{whole // unit} {name}{rest}"
     return "0 s"
 
 
 def lasting(time: timedelta) -> str:
     """Return a short length of time with its milliseconds, a long one as ``span`` has it."""
-    seconds = max(0.0, time.total_seconds())
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else span(time)
+    took = max(0.0, time.total_seconds())
+    if took < 1:
+        return f"{took * 1000:.0f} ms"
+    return f"{took:.1f} s" if took < 60 else span(time)
+
+
+def seconds(time: float) -> str:
+    """Return seconds as ``lasting`` has them."""
+    return lasting(timedelta(seconds=time))
 
 
 def size(count: int) -> str:
@@ -85,5 +90,5 @@ def plain(text: str) -> str:
 
 
 FILTERS: Mapping[str, Callable[..., str]] = {
-    each.__name__: each for each in (number, short, span, lasting, size, dollars, rate, moment, iso, plain)
+    each.__name__: each for each in (number, short, span, lasting, seconds, size, dollars, rate, moment, iso, plain)
 }

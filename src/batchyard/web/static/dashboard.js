@@ -8,13 +8,14 @@
 
   // News: pages that are not seen ask nothing, and ask at once when they are seen again. What is over changes no more.
   let rounds = 0;
-  let wasOver = null;
+  const over = () => document.querySelector("[data-over]") !== null;
+  let wasOver = over();
   const tell = (name) => document.body.dispatchEvent(new CustomEvent(name));
   const poll = () => {
     if (document.visibilityState !== "visible") return;
-    const isOver = document.querySelector("[data-over]") !== null;
+    const isOver = over();
     if (!isOver) tell("poll");
-    if (isOver ? wasOver === false : ++rounds % 8 === 0) tell("slow");
+    if (isOver ? !wasOver : ++rounds % 8 === 0) tell("slow");
     wasOver = isOver;
   };
   setInterval(poll, EVERY);
