@@ -60,6 +60,11 @@ accept: .venv/.dev ## the long forms, and every planted bug
 	$(BIN)/python -m pytest -m accept -n 0 tests
 	$(BIN)/python tests/planted/run.py
 
+screenshots: .venv/.dev ## make the pictures of docs/dashboard.md anew (needs Chromium)
+	BATCHYARD_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 tests/browser/test_looks.py
+
+.PHONY: screenshots
+
 lock: ## pin the requirements anew (needs pip-tools)
 	cd requirements && for name in run dev bench fuzz; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
@@ -72,10 +77,12 @@ lock-sdks: ## pin anew what the tests of the SDKs need (needs pip-tools and npm)
 	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
+	cd tests/browser/axe && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 	cd tests/sdk/ts && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
 
 clean: clean-sdks
 clean-sdks:
+	rm -rf .node-axe .stamp-node-axe
 	rm -rf .venv-sdk-suite .venv-oldest-sdk .venv-oldest-ga-sdk .venv-chat-oracle .venv-llama .llama .node .stamp-venv-sdk-suite .stamp-venv-oldest-*
 	rm -rf .stamp-venv-chat-oracle .stamp-venv-llama .stamp-llama .stamp-node
 
