@@ -128,3 +128,68 @@ def test_what_is_not_whole_is_no_answer(raw: bytes, why: str) -> None:
 
     assert isinstance(outcome, Unknown)
     assert why in outcome.error.message
+
+
+def test_a_tool_call_that_max_tokens_cut_keeps_its_whole_part() -> None:
+    """Asked again, it would be cut again, and paid for again."""
+    found = message(completion(call('{"a": 1, "b": [1, 2, 3'), "length"))
+
+    assert found["content"][0]["input"] == {"a": 1, "b": [1, 2]}
+    assert found["stop_reason"] == "max_tokens"
+
+
+def test_only_the_last_call_can_have_been_cut() -> None:
+    said = two_calls("a", "b")
+    said["tool_calls"][0]["function"]["arguments"] = '{"a"'
+
+    assert isinstance(judge_completion(completion(said, "length"), Asked()), Unknown)
+
+
+THOUGHT = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm"}, {"type": "text", "text": "."}]}
+
+
+def test_content_told_as_a_list_is_blocks_in_its_order() -> None:
+    parts = [THOUGHT, {"type": "text", "text": "Yes"}, {"type": "text", "text": "!"}, {"type": "text", "text": ""}]
+    found = message(completion({"content": parts}))
+
+    assert found["content"] == [
+        {"type": "thinking", "thinking": "Hm.", "signature": ""},
+        {"type": "text", "text": "Yes!", "citations": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    "part", [{"type": "audio", "text": "x"}, {"type": "thinking", "thinking": [{"type": "reference", "ids": [1]}]}]
+)
+def test_content_of_an_unknown_kind_is_no_answer(part: dict[str, Any]) -> None:
+    outcome = judge_completion(completion({"content": [part]}), Asked())
+
+    assert isinstance(outcome, Unknown)
+    assert "kind that is not understood" in outcome.error.message
+
+
+def test_the_stop_sequence_has_another_name_with_sglang() -> None:
+    found = message(completion({"content": "x"}, stop_reason=None, matched_stop="END"), "END")
+
+    assert (found["stop_reason"], found["stop_sequence"]) == ("stop_sequence", "END")
+    assert message(completion({"content": "x"}, matched_stop=151645), "END")["stop_reason"] == "end_turn"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt_cache_hit_tokens": 4, "prompt_cache_miss_tokens": 5},
+        {"prompt_tokens_details": {"cached_tokens": 4}},
+        {"prompt_tokens_details": {"cached_tokens": 4}, "prompt_cache_hit_tokens": 4},
+        {"prompt_tokens_details": None, "prompt_cache_hit_tokens": 4},
+    ],
+)
+def test_what_a_cache_knew_is_told_whatever_its_name(more: dict[str, Any]) -> None:
+    told = json.loads(completion({"content": "x"}))
+    told["usage"] |= more
+    outcome = judge_completion(json.dumps(told).encode(), Asked())
+
+    assert isinstance(outcome, Answered)
+    assert (outcome.input_tokens, outcome.cache_read_tokens) == (9, 4)
+    usage = json.loads(outcome.message)["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (5, 4)

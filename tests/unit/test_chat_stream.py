@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchyard.domain.assemble import Assembly
 from batchyard.domain.outcome import Answered, Unknown
 from batchyard.upstream.chat_answer import Asked, judge_completion
 from batchyard.upstream.chat_stream import ChatEvents
@@ -170,3 +171,37 @@ def test_what_is_no_whole_answer_ends_no_message(raw: bytes) -> None:
     assert isinstance(events.outcome, Unknown)
     assert not events.ended
     assert "message_stop" not in [event["type"] for event in seen]
+
+
+def test_a_call_that_max_tokens_cut_ends_a_message_and_is_put_together_as_a_whole_answer_would_be() -> None:
+    cut = '{"a": 1, "b": [1, 2, 3'
+    raw = calling(0, "a", "f", cut[:9]) + calling(0, None, None, cut[9:]) + ending("length")
+    called = {"tool_calls": [{"id": "a", "function": {"name": "f", "arguments": cut}}]}
+    choice = {"index": 0, "message": called, "finish_reason": "length"}
+    completion = {"id": "c1", "model": "m", "choices": [choice], "usage": USAGE}
+    whole = judge_completion(json.dumps(completion).encode(), ASKED, batched=False)
+    events = ChatEvents(ASKED)
+    assembly = Assembly(1 << 20)
+
+    assembly.feed(events.feed(raw))
+    gathered = assembly.message()
+
+    assert isinstance(whole, Answered)
+    assert isinstance(gathered, Answered), gathered
+    assert json.loads(gathered.message)["content"] == json.loads(whole.message)["content"]
+    assert json.loads(gathered.message)["stop_reason"] == "max_tokens"
+
+
+def test_content_in_lists_is_told_block_by_block() -> None:
+    thoughts = [chunk({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]})] * 2
+    raw = b"".join(thoughts) + chunk({"content": "Yes"}) + chunk({"content": [{"type": "text", "text": "!"}]})
+
+    assert blocks(raw + ending()) == [
+        {"type": "thinking", "thinking": "Hm.Hm.", "signature": ""},
+        {"type": "text", "text": "Yes!"},
+    ]
+    assert isinstance(told(chunk({"content": [{"type": "audio"}]}) + ending())[1].outcome, Unknown)
+
+
+def test_the_stop_sequence_has_another_name_with_sglang() -> None:
+    assert added_up(chunk({"content": "x"}) + ending(matched_stop="END"))["stop_sequence"] == "END"

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Any
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from batchyard.domain import complaint
 from batchyard.domain.answer import judge_message
 from batchyard.domain.outcome import Outcome, Unknown
+from batchyard.domain.partial import whole_part
 from batchyard.domain.result import RequestError
 from batchyard.domain.servers import own_id
 
@@ -36,10 +38,24 @@ class ToolCall(msgspec.Struct):
     id: str | None = None
 
 
-class Said(msgspec.Struct):
-    """``reasoning_content`` is DeepSeek's, SGLang's, llama.cpp's and older vLLM's name, ``reasoning`` newer vLLM's."""
+class Thought(msgspec.Struct):
+    type: str
+    text: str = ""
 
-    content: str | None = None
+
+class Part(msgspec.Struct):
+    type: str
+    text: str = ""
+    thinking: str | list[Thought] = ""
+
+
+class Said(msgspec.Struct):
+    """``reasoning_content`` is DeepSeek's, SGLang's, llama.cpp's and older vLLM's name, ``reasoning`` newer vLLM's.
+
+    Mistral's reasoning models tell ``content`` as a list of texts and thoughts.
+    """
+
+    content: str | list[Part] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -47,11 +63,12 @@ class Said(msgspec.Struct):
 
 
 class Choice(msgspec.Struct):
-    """``stop_reason`` is vLLM's: the stop sequence that was met."""
+    """``stop_reason`` is vLLM's, ``matched_stop`` SGLang's: the stop sequence that was met, or the token."""
 
     message: Said
     finish_reason: str
     stop_reason: str | int | None = None
+    matched_stop: str | int | None = None
 
 
 class Cached(msgspec.Struct):
@@ -62,9 +79,12 @@ Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
 class Usage(msgspec.Struct):
+    """``prompt_cache_hit_tokens`` is DeepSeek's name for what others tell in the details."""
+
     prompt_tokens: Tokens
     completion_tokens: Tokens
     prompt_tokens_details: Cached | None = None
+    prompt_cache_hit_tokens: int | None = None
 
 
 class Completion(msgspec.Struct):
@@ -117,13 +137,17 @@ def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bo
         raise NotWhole(f"has {len(completion.choices)} choices instead of one")
     [choice] = completion.choices
     id_ = message_id(completion.id, body)
-    content = _content(choice.message, asked, id_)
+    content = _content(choice.message, asked, id_, is_cut=is_cut(choice.finish_reason))
     calls = [block["id"] for block in content if block["type"] == "tool_use"]
     if len(set(calls)) != len(calls):
         raise NotWhole("has two tool calls with one id")
     refused = bool(choice.message.refusal)
     stop_reason, stop_sequence = end_of(
-        choice.finish_reason, choice.stop_reason, asked, has_calls=bool(calls), refused=refused
+        choice.finish_reason,
+        choice.stop_reason or choice.matched_stop,
+        asked,
+        has_calls=bool(calls),
+        refused=refused,
     )
     return {
         "id": id_,
@@ -135,6 +159,11 @@ def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bo
         "stop_sequence": stop_sequence,
         "usage": usage_of(completion.usage, batched=batched),
     }
+
+
+def is_cut(finish_reason: str) -> bool:
+    """Whether the model had to stop, so that the call it was writing may lack its end."""
+    return finish_reason == "length"
 
 
 def end_of(
@@ -158,7 +187,8 @@ def end_of(
 def usage_of(usage: Usage, *, batched: bool) -> dict[str, Any]:
     """Return the Message's usage: what was read from a cache is not counted twice."""
     details = usage.prompt_tokens_details
-    cached = min(max(0, (details.cached_tokens if details else None) or 0), usage.prompt_tokens)
+    told = (details.cached_tokens if details else None) or usage.prompt_cache_hit_tokens or 0
+    cached = min(max(0, told), usage.prompt_tokens)
     return {
         "input_tokens": usage.prompt_tokens - cached,
         "cache_creation_input_tokens": 0,
@@ -180,28 +210,50 @@ def tool_id(foreign: str | None, place: int, salt: str) -> str:
     return "toolu_" + hashlib.sha256(f"{salt} {place} {foreign}".encode()).hexdigest()[:24]
 
 
-def tool_input(arguments: str | None) -> msgspec.Raw:
-    """Return the arguments of a call, which must be an object."""
+def tool_input(arguments: str | None, *, cut: bool = False) -> msgspec.Raw:
+    """Return the arguments of a call, which must be an object; what is whole of one that was ``cut``."""
     try:
         _objects.decode((arguments or "{}").encode())
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        if cut:
+            return msgspec.Raw(whole_part(arguments or ""))
         raise NotWhole("has a tool call whose arguments are no JSON object") from None
     return msgspec.Raw(msgspec.json.format((arguments or "{}").encode(), indent=-1))
 
 
-def _content(said: Said, asked: Asked, salt: str) -> Sequence[dict[str, Any]]:
+def pieces(content: str | list[Part] | None) -> Iterator[tuple[str, str]]:
+    """Yield what was said piece by piece: ``text`` or ``thinking``, and its text. Raises ``NotWhole``."""
+    if isinstance(content, str):
+        content = [Part("text", content)]
+    for part in content or ():
+        thoughts = [Thought("text", part.thinking)] if isinstance(part.thinking, str) else part.thinking
+        if part.type not in {"text", "thinking"} or any(thought.type != "text" for thought in thoughts):
+            raise NotWhole("has content of a kind that is not understood")
+        told = part.text if part.type == "text" else "".join(thought.text for thought in thoughts)
+        if told:
+            yield part.type, told
+
+
+def _content(said: Said, asked: Asked, salt: str, *, is_cut: bool) -> Sequence[dict[str, Any]]:
     """Return the blocks; ``salt`` tells this answer's calls from another's where the server gives them no ids."""
     content: list[dict[str, Any]] = []
     thought = said.reasoning_content or said.reasoning
-    if thought:
-        content.append({"type": "thinking", "thinking": thought if asked.shows_thinking else "", "signature": ""})
-    for spoken in (said.content, said.refusal):
-        if spoken:
-            content.append({"type": "text", "text": spoken, "citations": None})
-    for place, call in enumerate(said.tool_calls or ()):
+    told = [*([("thinking", thought)] if thought else []), *pieces(said.content)]
+    for kind, run in groupby(told, key=lambda piece: piece[0]):
+        content.append(_told(kind, "".join(text for _, text in run), asked))
+    if said.refusal:
+        content.append(_told("text", said.refusal, asked))
+    calls = said.tool_calls or ()
+    for place, call in enumerate(calls):
         if not call.function.name:
             raise NotWhole("has a tool call without a name")
         id_ = tool_id(call.id, place, salt)
-        given = tool_input(call.function.arguments)
+        given = tool_input(call.function.arguments, cut=is_cut and place == len(calls) - 1)
         content.append({"type": "tool_use", "id": id_, "name": call.function.name, "input": given})
     return content
+
+
+def _told(kind: str, text: str, asked: Asked) -> dict[str, Any]:
+    if kind == "thinking":
+        return {"type": "thinking", "thinking": text if asked.shows_thinking else "", "signature": ""}
+    return {"type": "text", "text": text, "citations": None}

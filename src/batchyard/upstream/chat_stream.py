@@ -10,7 +10,19 @@ import msgspec
 
 from batchyard.domain.outcome import Failed, Hostile, Outcome, Unknown
 from batchyard.domain.result import RequestError
-from batchyard.upstream.chat_answer import Asked, NotWhole, Usage, end_of, message_id, tool_id, tool_input, usage_of
+from batchyard.upstream.chat_answer import (
+    Asked,
+    NotWhole,
+    Part,
+    Usage,
+    end_of,
+    is_cut,
+    message_id,
+    pieces,
+    tool_id,
+    tool_input,
+    usage_of,
+)
 
 LONGEST_LINE = 16 * 1024 * 1024
 """A chunk longer than this is made to hurt."""
@@ -32,7 +44,7 @@ class _Call(msgspec.Struct):
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
+    content: str | list[Part] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
@@ -43,6 +55,7 @@ class _Choice(msgspec.Struct):
     delta: _Delta
     finish_reason: str | None = None
     stop_reason: str | int | None = None
+    matched_stop: str | int | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -126,13 +139,14 @@ class ChatEvents:
                 self._begin(chunk, data)
             self._delta(choice.delta)
             if choice.finish_reason is not None:
-                self._finish = (choice.finish_reason, choice.stop_reason)
+                self._finish = (choice.finish_reason, choice.stop_reason or choice.matched_stop)
 
     def _delta(self, delta: _Delta) -> None:
         if thought := delta.reasoning_content or delta.reasoning:
             self._say("thinking", {"type": "thinking_delta", "thinking": thought}, told=self._asked.shows_thinking)
-        if delta.content:
-            self._say("text", {"type": "text_delta", "text": delta.content})
+        for kind, piece in pieces(delta.content):
+            told = kind == "text" or self._asked.shows_thinking
+            self._say(kind, {"type": f"{kind}_delta", kind: piece}, told=told)
         if delta.refusal:
             self._refused = True
             self._say("refusal", {"type": "text_delta", "text": delta.refusal})
@@ -190,9 +204,9 @@ class ChatEvents:
         self._event("content_block_start", {"index": self._blocks, "content_block": block})
         self._blocks += 1
 
-    def _close(self) -> None:
+    def _close(self, *, cut: bool = False) -> None:
         if self._block == "call":
-            tool_input(self._arguments)
+            tool_input(self._arguments, cut=cut)
         if self._block:
             self._event("content_block_stop", {"index": self._blocks - 1})
         self._block, self._arguments = "", ""
@@ -200,7 +214,7 @@ class ChatEvents:
     def _done(self) -> None:
         if not self._id or self._finish is None or self._usage is None:
             raise NotWhole("ended its stream before the answer was whole")
-        self._close()
+        self._close(cut=is_cut(self._finish[0]))
         stop_reason, stop_sequence = end_of(
             *self._finish, self._asked, has_calls=bool(self._call_ids), refused=self._refused
         )
