@@ -15,6 +15,7 @@ from batchyard.testing.fault_kinds import sends, whole
 from batchyard.testing.faults import Fault, FaultServer, in_turn
 from batchyard.upstream.chat_completions import ChatUpstream
 from batchyard.upstream.exchange import CallLimits
+from batchyard.upstream.heads import checked_url, start
 from tests.contract.test_upstream_faults import PATIENT
 
 KEY = "sk-test-0123456789"
@@ -116,6 +117,45 @@ def test_a_server_that_repeats_the_key_does_not_hand_it_on() -> None:
     assert isinstance(outcome, Answered)
     assert KEY.encode() not in outcome.message
     assert b"You sent [key]" in outcome.message
+
+
+def test_what_a_named_server_does_not_take_is_never_sent() -> None:
+    pdf = '{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}}'
+    params = PARAMS.replace(b'"hi"', f"[{pdf}]".encode())
+
+    async def one(server: str) -> tuple[Outcome, int]:
+        faults = FaultServer(lambda _number: ANSWERS)
+        upstream = ChatUpstream(await faults.start(), KEY, PATIENT, server=server)
+        outcome = await upstream.attempt(Call(params, "2023-06-01"))
+        await upstream.close()
+        await faults.close()
+        return outcome, faults.calls
+
+    refused, calls = run(one("vllm"))
+    assert isinstance(refused, Refused)
+    assert (refused.error.type, calls) == ("invalid_request_error", 0)
+    sent, calls = run(one("auto"))
+    assert isinstance(sent, Answered)
+    assert calls == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "key", "header"),
+    [
+        ("api.openai.com", "sk-1", "authorization: Bearer sk-1"),
+        ("mine.openai.azure.com", "0a1b", "api-key: 0a1b"),
+        ("mine.services.ai.azure.com", "0a1b", "api-key: 0a1b"),
+        ("mine.openai.azure.com", "eyJhbGciOi.e30.x", "authorization: Bearer eyJhbGciOi.e30.x"),
+        ("openai.azure.com.example.net", "0a1b", "authorization: Bearer 0a1b"),
+    ],
+)
+def test_a_key_goes_where_its_service_looks_for_it(host: str, key: str, header: str) -> None:
+    lines = start("POST", checked_url(f"https://{host}/openai/v1"), "/x", key, bearer=True).splitlines()
+
+    assert [line for line in lines if key in line] == [header]
+    keyless = start("POST", checked_url(f"https://{host}"), "/x", "", bearer=True)
+    assert "api-key" not in keyless
+    assert "authorization" not in keyless
 
 
 # --- streams

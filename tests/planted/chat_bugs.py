@@ -184,4 +184,32 @@ CHAT = [
         " or 0",
         ANSWER,
     ),
+    Bug(
+        "chat: a PDF goes to servers that drop it",
+        "domain/servers.py",
+        'Server("vllm", takes_files=False)',
+        'Server("vllm")',
+        f"{REQUEST} tests/contract/test_upstream_chat.py",
+    ),
+    Bug(
+        "chat: earlier thinking goes under a name that newer vLLM does not read",
+        "domain/servers.py",
+        'BOTH_NAMES = ("reasoning_content", "reasoning")',
+        'BOTH_NAMES = ("reasoning_content",)',
+        REQUEST,
+    ),
+    Bug(
+        "chat: top_k goes to servers that do not heed it",
+        "upstream/chat_request.py",
+        "if name in members and not dialect.takes_top_k:",
+        "if name in members and dialect.is_openai:",
+        REQUEST,
+    ),
+    Bug(
+        "chat: a host that only looks like Azure's gets the key in Azure's header",
+        "upstream/heads.py",
+        '(parts.hostname or "").endswith(_AZURE)',
+        '"azure.com" in (parts.hostname or "")',
+        "tests/contract/test_upstream_chat.py",
+    ),
 ]

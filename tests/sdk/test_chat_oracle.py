@@ -15,7 +15,8 @@ import pytest
 
 from batchyard.domain.outcome import Answered
 from batchyard.upstream.chat_answer import Asked, judge_completion
-from batchyard.upstream.chat_request import Dialect, Translated, translate
+from batchyard.upstream.chat_dialect import Dialect
+from batchyard.upstream.chat_request import Translated, translate
 from tests.sdk import tools
 
 SCRIPT = Path(__file__).with_name("chat_oracle.py")
@@ -224,6 +225,12 @@ def paragraphs(ours: Json, theirs: Json) -> None:
                     message[name] = message[name].replace("\n\n", "")
 
 
+def thought_of_twice(ours: Json, theirs: Json) -> None:
+    """Earlier thinking goes back under both names that servers read; any-llm knows the older one."""
+    for message in ours["messages"]:
+        assert message.pop("reasoning", None) == message.get("reasoning_content")
+
+
 def lone_texts(ours: Json, theirs: Json) -> None:
     """A user's only text is text to us, not a list of one part: some chat templates take nothing else."""
     for message in theirs["messages"]:
@@ -276,6 +283,7 @@ REQUEST: list[Difference] = [
     names,
     carried_by_us_alone,
     thinking,
+    thought_of_twice,
     efforts,
     formats,
     strict_and_undescribed_tools,

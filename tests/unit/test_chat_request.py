@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchyard.domain.result import RequestError
+from batchyard.domain.servers import SERVERS
 from batchyard.upstream.chat_answer import Asked
-from batchyard.upstream.chat_request import Dialect, Translated, translate
+from batchyard.upstream.chat_dialect import Dialect, dialect_of
+from batchyard.upstream.chat_request import Translated, translate
 
-LOCAL, OPENAI = Dialect(), Dialect(is_openai=True)
+LOCAL, OPENAI = Dialect(), dialect_of(SERVERS["auto"], "api.openai.com")
+VLLM, SGLANG, LLAMA_CPP, OLLAMA = (
+    dialect_of(SERVERS[name], "127.0.0.1") for name in ("vllm", "sglang", "llama.cpp", "ollama")
+)
+PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBE"}}
 SAID = [{"role": "user", "content": "hi"}]
 PNG: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}}
 CALL = {"type": "tool_use", "id": "t", "name": "f", "input": {}}
@@ -50,6 +56,8 @@ def turns(*messages: dict[str, Any]) -> list[dict[str, Any]]:
     ("members", "carried"),
     [
         ({"temperature": 0.1, "top_p": 0.9, "top_k": 4}, {"temperature": 0.1, "top_p": 0.9, "top_k": 4}),
+        ({"seed": 7, "min_p": 0.05}, {"seed": 7, "min_p": 0.05}),
+        ({"presence_penalty": 0.5, "frequency_penalty": -1}, {"presence_penalty": 0.5, "frequency_penalty": -1}),
         ({"stop_sequences": ["a", "b"]}, {"stop": ["a", "b"]}),
         ({"metadata": {"user_id": "u1"}}, {"user": "u1"}),
         ({"metadata": None, "cache_control": {"type": "ephemeral"}, "service_tier": "auto"}, {}),
@@ -119,7 +127,59 @@ def test_openai_gets_its_own_names() -> None:
     assert "max_tokens" not in sent
     assert sent["reasoning_effort"] == "high"
     assert "chat_template_kwargs" not in sent
-    assert refused(OPENAI, top_k=3) == "top_k: this server's chat completions cannot carry it"
+    assert sent["messages"] == body(OPENAI, thinking=None, seed=1)["messages"]
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, OLLAMA])
+@pytest.mark.parametrize("name", ["top_k", "min_p"])
+def test_what_a_server_would_refuse_or_not_heed_is_not_sent(dialect: Dialect, name: str) -> None:
+    assert refused(dialect, **{name: 1}) == f"{name}: this server's chat completions cannot carry it"
+    assert body(dialect, seed=1)["seed"] == 1
+
+
+@pytest.mark.parametrize("dialect", [VLLM, SGLANG, LLAMA_CPP, OLLAMA])
+def test_a_pdf_goes_to_no_server_that_takes_none(dialect: Dialect) -> None:
+    """Some of them would answer as if it were not there."""
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [PDF]}
+    why = "this server's chat completions take no PDF; send its text"
+
+    assert refused(dialect, messages=[said(PDF)]) == f"messages.0.content.0: {why}"
+    assert refused(dialect, messages=[said(result)]) == f"messages.0.content.0.content.0: {why}"
+    text = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "D"}}
+    assert body(dialect, messages=[said(text)])["messages"] == [{"role": "user", "content": "D"}]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "names"),
+    [
+        (LOCAL, {"reasoning_content", "reasoning"}),
+        (VLLM, {"reasoning_content", "reasoning"}),  # newer vLLM reads the second alone, older the first
+        (OLLAMA, {"reasoning_content", "reasoning"}),
+        (SGLANG, {"reasoning_content"}),
+        (LLAMA_CPP, {"reasoning_content"}),
+        (OPENAI, set()),
+    ],
+)
+def test_earlier_thinking_goes_back_under_the_names_that_are_read(dialect: Dialect, names: set[str]) -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    message = body(dialect, messages=[said(thought, {"type": "text", "text": "x"}, role="assistant"), *SAID])
+    told = message["messages"][0]
+
+    assert told == {"role": "assistant", "content": "x"} | dict.fromkeys(names, "Hm.")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_openai"),
+    [
+        ("api.openai.com", True),
+        ("eu.api.openai.com", True),
+        ("mine.openai.azure.com", True),
+        ("mine.services.ai.azure.com", False),  # other makers' models too
+        ("127.0.0.1", False),
+    ],
+)
+def test_openais_own_models_are_known_by_their_host(host: str, is_openai: bool) -> None:
+    assert dialect_of(SERVERS["auto"], host).is_openai is is_openai
 
 
 def test_a_system_prompt_is_the_first_message() -> None:
@@ -182,6 +242,7 @@ def test_tool_calls_and_their_results_are_messages_of_their_own() -> None:
                 {"id": "t2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
             ],
             "reasoning_content": "Hm.",
+            "reasoning": "Hm.",
         },
         {"role": "tool", "tool_call_id": "t1", "content": "one"},
         {"role": "tool", "tool_call_id": "t2", "content": "Error: broken"},

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 AUTO = "auto"
 ANTHROPIC_HOST = "api.anthropic.com"
+BOTH_NAMES = ("reasoning_content", "reasoning")
+"""What servers of chat completions call earlier thinking: most the first, newer vLLM the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,12 @@ class Server:
     """What it says, with a status of 500 or more, of a request that can never succeed."""
     wrong_path: re.Pattern[str] | None = None
     """What it says, with 404 and an error object, of a URL that has no such API."""
+    takes_files: bool = True
+    """Whether its chat completions may take a PDF: some refuse it, some answer as if it were not there."""
+    takes_top_k: bool = True
+    """Whether its chat completions heed ``top_k`` and ``min_p``, which are no part of OpenAI's."""
+    thoughts: tuple[str, ...] = BOTH_NAMES
+    """Under which names its chat completions read earlier thinking."""
 
 
 _LLAMA_PERMANENT = re.compile(
@@ -42,17 +50,23 @@ _LLAMA_PERMANENT = re.compile(
     re.IGNORECASE,
 )
 """Not among them: what it says of its own work (``Compute error``), or of what the model wrote (``Invalid diff``)."""
-_LLAMA_CPP = Server("llama.cpp", permanent=_LLAMA_PERMANENT, wrong_path=re.compile(r"^File Not Found$"))
+_LLAMA_CPP = Server(
+    "llama.cpp",
+    permanent=_LLAMA_PERMANENT,
+    wrong_path=re.compile(r"^File Not Found$"),
+    takes_files=False,
+    thoughts=BOTH_NAMES[:1],
+)
 
 SERVERS: Mapping[str, Server] = {
     server.name: server
     for server in (
         Server(AUTO, forwards=True),
         Server("anthropic", forwards=True, mends=False),
-        Server("vllm"),
-        Server("sglang", counts_cached_twice=True),
+        Server("vllm", takes_files=False),
+        Server("sglang", counts_cached_twice=True, takes_files=False, thoughts=BOTH_NAMES[:1]),
         _LLAMA_CPP,
-        Server("ollama", ends_oddly=True),
+        Server("ollama", ends_oddly=True, takes_files=False, takes_top_k=False),
         Server("lm-studio"),
         Server("plain", guesses_usage=True),
     )

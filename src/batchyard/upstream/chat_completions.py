@@ -17,8 +17,9 @@ from batchyard.domain.servers import AUTO, server_named
 from batchyard.domain.stream_error import judge_event
 from batchyard.ports import Call, Stream
 from batchyard.upstream.chat_answer import Asked, judge_completion
+from batchyard.upstream.chat_dialect import dialect_of
 from batchyard.upstream.chat_errors import judge_error
-from batchyard.upstream.chat_request import Dialect, Translated, translate
+from batchyard.upstream.chat_request import Translated, translate
 from batchyard.upstream.chat_stream import ChatEvents
 from batchyard.upstream.exchange import Answer, CallLimits, hostile, unknown, with_allowance
 from batchyard.upstream.flow import ChatWatch, EventStream
@@ -59,9 +60,10 @@ class ChatUpstream:
         path = whole.removesuffix(COMPLETIONS) if whole.endswith(COMPLETIONS) else api_path(parts)
         self._client = Http1Client(address(parts, tls), limits or CallLimits())
         self._head = start("POST", parts, f"{path}{COMPLETIONS}", key, bearer=True).encode()
-        self._dialect = Dialect(is_openai=(parts.hostname or "").endswith("api.openai.com"))
-        self._listing = Listing(self._client, plain_get(parts, f"{path}/models", key), self._judged, now)
+        listing = plain_get(parts, f"{path}/models", key, bearer=True)
+        self._listing = Listing(self._client, listing, self._judged, now)
         self._server = server_named(server, parts.hostname or "")
+        self._dialect = dialect_of(self._server, parts.hostname or "")
         self._streams = streams
         self._max_bytes = limits.max_answer_bytes if limits else CallLimits().max_answer_bytes
         self._secret = key.encode() if len(key) >= SHORTEST_SECRET else b""

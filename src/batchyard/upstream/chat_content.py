@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from batchyard.upstream.chat_dialect import Dialect
 from batchyard.upstream.chat_fields import Fields, cannot, fields, items, only, read, text
 
 ChatMessage = dict[str, Any]
@@ -30,7 +31,7 @@ def system(raw: msgspec.Raw, path: str) -> ChatMessage:
     return {"role": "system", "content": "\n\n".join(texts)}
 
 
-def messages(raw: msgspec.Raw, *, keeps_thinking: bool) -> list[ChatMessage]:
+def messages(raw: msgspec.Raw, dialect: Dialect) -> list[ChatMessage]:
     """Return the chat messages of all turns."""
     found: list[ChatMessage] = []
     turns = items(raw, "messages")
@@ -44,11 +45,11 @@ def messages(raw: msgspec.Raw, *, keeps_thinking: bool) -> list[ChatMessage]:
         content = members["content"]
         match role:
             case "user":
-                found += _user(content, f"{path}.content")
+                found += _user(content, f"{path}.content", dialect)
             case "assistant":
                 if number == len(turns) - 1:
                     raise cannot(path, "chat completions cannot go on from the beginning of an answer (prefill)")
-                found.append(_assistant(content, f"{path}.content", keeps_thinking=keeps_thinking))
+                found.append(_assistant(content, f"{path}.content", dialect.thoughts))
             case "system":
                 found.append(system(content, f"{path}.content"))
             case _:
@@ -59,7 +60,7 @@ def messages(raw: msgspec.Raw, *, keeps_thinking: bool) -> list[ChatMessage]:
 # --- what a user says
 
 
-def _user(raw: msgspec.Raw, path: str) -> Iterator[ChatMessage]:
+def _user(raw: msgspec.Raw, path: str, dialect: Dialect) -> Iterator[ChatMessage]:
     """A user turn: results of tools are messages of their own, and come first; their images follow with the rest."""
     if bytes(raw)[:1] == b'"':
         yield {"role": "user", "content": read(raw, str, path)}
@@ -72,26 +73,26 @@ def _user(raw: msgspec.Raw, path: str) -> Iterator[ChatMessage]:
         if text(members, "type", where) == "tool_result":
             if spoken:
                 raise cannot(where, "tool_result blocks must come before other content")
-            message, images = _tool_result(members, where)
+            message, images = _tool_result(members, where, dialect)
             yield message
             parts += images
         else:
             spoken = True
-            parts += _parts(members, where)
+            parts += _parts(members, where, dialect)
     if len(parts) == 1 and parts[0]["type"] == "text":
         yield {"role": "user", "content": parts[0]["text"]}
     elif parts:
         yield {"role": "user", "content": parts}
 
 
-def _parts(members: Fields, path: str) -> list[Part]:
+def _parts(members: Fields, path: str, dialect: Dialect) -> list[Part]:
     match text(members, "type", path):
         case "text":
             return [{"type": "text", "text": _text_block(members, path)}]
         case "image":
             return [_image(members, path)]
         case "document":
-            return _document(members, path)
+            return _document(members, path, dialect)
         case other:
             raise cannot(f"{path}.type", f"chat completions cannot carry {other} blocks")
 
@@ -107,7 +108,7 @@ def _image(members: Fields, path: str) -> Part:
     return {"type": "image_url", "image_url": {"url": _url(_source(members, path), f"{path}.source", "image/")}}
 
 
-def _document(members: Fields, path: str) -> list[Part]:
+def _document(members: Fields, path: str, dialect: Dialect) -> list[Part]:
     only(members, (*_HINTS, "source", "title", "context", "citations"), path)
     if "citations" in members and read(members["citations"], dict[str, Any], path).get("enabled"):
         raise cannot(f"{path}.citations", "chat completions cannot cite documents")
@@ -119,8 +120,10 @@ def _document(members: Fields, path: str) -> list[Part]:
     if kind == "text":
         return [*told, {"type": "text", "text": text(source, "data", f"{path}.source")}]
     if kind == "content" and "content" in source:
-        return [*told, *_inner(source["content"], f"{path}.source.content")]
+        return [*told, *_inner(source["content"], f"{path}.source.content", dialect)]
     if kind == "base64":
+        if not dialect.takes_files:
+            raise cannot(path, "this server's chat completions take no PDF; send its text")
         name = str(read(members["title"], str, path)) if "title" in members else "document.pdf"
         url = _url(source, f"{path}.source", "application/pdf")
         return [*told, {"type": "file", "file": {"filename": name, "file_data": url}}]
@@ -146,10 +149,10 @@ def _url(source: Fields, path: str, media: str) -> str:
     raise cannot(f"{path}.type", f"chat completions cannot carry a source of type {kind}")
 
 
-def _tool_result(members: Fields, path: str) -> tuple[ChatMessage, list[Part]]:
+def _tool_result(members: Fields, path: str, dialect: Dialect) -> tuple[ChatMessage, list[Part]]:
     """Return the tool's message, and its images: those can be in a user's message alone."""
     only(members, (*_HINTS, "tool_use_id", "content", "is_error"), path)
-    parts = _inner(members["content"], f"{path}.content") if "content" in members else []
+    parts = _inner(members["content"], f"{path}.content", dialect) if "content" in members else []
     said = "\n\n".join(part["text"] for part in parts if part["type"] == "text")
     if "is_error" in members and read(members["is_error"], bool, f"{path}.is_error"):
         said = _FAILED + said
@@ -159,20 +162,20 @@ def _tool_result(members: Fields, path: str) -> tuple[ChatMessage, list[Part]]:
     return {"role": "tool", "tool_call_id": call, "content": said}, [*note, *others]
 
 
-def _inner(raw: msgspec.Raw, path: str) -> list[Part]:
+def _inner(raw: msgspec.Raw, path: str, dialect: Dialect) -> list[Part]:
     if bytes(raw)[:1] == b'"':
         return [{"type": "text", "text": read(raw, str, path)}]
     return [
         part
         for number, block in enumerate(items(raw, path))
-        for part in _parts(fields(block, f"{path}.{number}"), f"{path}.{number}")
+        for part in _parts(fields(block, f"{path}.{number}"), f"{path}.{number}", dialect)
     ]
 
 
 # --- what the model said before
 
 
-def _assistant(raw: msgspec.Raw, path: str, *, keeps_thinking: bool) -> ChatMessage:
+def _assistant(raw: msgspec.Raw, path: str, thoughts_as: tuple[str, ...]) -> ChatMessage:
     if bytes(raw)[:1] == b'"':
         return {"role": "assistant", "content": read(raw, str, path)}
     texts: list[str] = []
@@ -197,8 +200,8 @@ def _assistant(raw: msgspec.Raw, path: str, *, keeps_thinking: bool) -> ChatMess
     message: ChatMessage = {"role": "assistant", "content": "".join(texts) if texts or not calls else None}
     if calls:
         message["tool_calls"] = calls
-    if thoughts and keeps_thinking:
-        message["reasoning_content"] = "\n\n".join(thoughts)
+    if thoughts:
+        message |= dict.fromkeys(thoughts_as, "\n\n".join(thoughts))
     return message
 
 

@@ -8,12 +8,15 @@ import msgspec
 from batchyard.domain.result import RequestError
 from batchyard.upstream import chat_content
 from batchyard.upstream.chat_answer import Asked
+from batchyard.upstream.chat_dialect import Dialect
 from batchyard.upstream.chat_fields import CannotCarry, Fields, cannot, fields, items, only, read, text
 
 Body = dict[str, Any]
 
-_SAME = ("model", "temperature", "top_p", "top_k")
-"""Members that have the same name and meaning."""
+_OF_ENGINES = ("top_k", "min_p")
+"""Members that engines take and OpenAI's service does not."""
+_SAME = ("model", "temperature", "top_p", "seed", "presence_penalty", "frequency_penalty", *_OF_ENGINES)
+"""Members that have the same name and meaning. Some are no part of the Messages API: callers add them for an engine."""
 _CARRIED = (
     *_SAME,
     *(
@@ -33,17 +36,6 @@ _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "
 _LITTLE_THOUGHT, _MUCH_THOUGHT = 4096, 16384
 """Tokens of a thinking budget below which an effort is low, and from which on it is high."""
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What servers of chat completions differ in.
-
-    ``is_openai``: OpenAI's own names for newer members (``max_completion_tokens``, ``reasoning_effort``), and nothing
-    that its service would refuse. Else: what vLLM, SGLang and llama.cpp take (``top_k``, ``chat_template_kwargs``).
-    """
-
-    is_openai: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +89,11 @@ def _body(members: Fields, dialect: Dialect, *, stream: bool) -> Body:
         if name not in members:
             raise cannot(name, "Field required")
     body: Body = {name: members[name] for name in _SAME if name in members}
-    if dialect.is_openai and "top_k" in members:
-        raise cannot("top_k", "this server's chat completions cannot carry it")
+    for name in _OF_ENGINES:
+        if name in members and not dialect.takes_top_k:
+            raise cannot(name, "this server's chat completions cannot carry it")
     body["max_completion_tokens" if dialect.is_openai else "max_tokens"] = members["max_tokens"]
-    messages = chat_content.messages(members["messages"], keeps_thinking=not dialect.is_openai)
+    messages = chat_content.messages(members["messages"], dialect)
     if "system" in members:
         messages.insert(0, chat_content.system(members["system"], "system"))
     body["messages"] = messages

@@ -12,6 +12,10 @@ from batchyard.upstream.http1 import Address
 
 OLDEST_VERSION = "2023-06-01"
 """What every server of this dialect knows; sent where the call's own version is not to be forwarded."""
+_AZURE = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+"""How the names of Azure's hosts end."""
+_ENTRA = "eyJ"
+"""What every token of Entra begins with, and no key of Azure's: the beginning of a JSON object in base64."""
 MAX_HEADS = 256
 """Request heads kept ready: one for each pair of version and betas."""
 
@@ -51,9 +55,9 @@ class Heads:
         return head
 
 
-def plain_get(parts: SplitResult, path: str, key: str) -> bytes:
+def plain_get(parts: SplitResult, path: str, key: str, *, bearer: bool = False) -> bytes:
     """Return a whole GET request."""
-    return f"{start('GET', parts, path, key)}anthropic-version: {OLDEST_VERSION}\r\n\r\n".encode()
+    return f"{start('GET', parts, path, key, bearer=bearer)}anthropic-version: {OLDEST_VERSION}\r\n\r\n".encode()
 
 
 def checked_url(url: str) -> SplitResult:
@@ -112,9 +116,18 @@ def start(method: str, parts: SplitResult, path: str, key: str, *, bearer: bool 
         "accept: application/json",
         "accept-encoding: identity",
         *(["content-type: application/json"] if method == "POST" else []),
-        *([f"authorization: Bearer {key}"] if bearer and key else _key_headers(key)),
+        *(_chat_key(parts, key) if bearer else _key_headers(key)),
     ]
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def _chat_key(parts: SplitResult, key: str) -> list[str]:
+    """Servers of chat completions take a bearer's key; Azure's has a header for it, and bearers are Entra's tokens."""
+    if not key:
+        return []
+    if (parts.hostname or "").endswith(_AZURE) and not key.startswith(_ENTRA):
+        return [f"api-key: {key}"]
+    return [f"authorization: Bearer {key}"]
 
 
 def _key_headers(key: str) -> list[str]:
