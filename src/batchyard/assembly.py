@@ -1,6 +1,7 @@
 """Makes the upstreams that the settings name, and the routes to them."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from batchyard.dispatch.carrier_place import BatchPlace, Gathering
@@ -9,7 +10,7 @@ from batchyard.domain import params_pass, params_strict
 from batchyard.domain.errors import DataRefused
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
-from batchyard.domain.windows import is_open, window
+from batchyard.domain.windows import Window, is_open, opens_at, window
 from batchyard.ports import Call, Clock, Upstream
 from batchyard.settings import Settings
 from batchyard.upstream.batches import BatchesUpstream
@@ -43,6 +44,7 @@ def places(settings: Settings, clock: Clock) -> list[Place]:
             Names(table.model or settings.model, table.models),
             _hours(table, clock),
             by_batch=table.api == BATCHES,
+            opens_at=_opening(table, clock),
         )
         for table in tables(settings)
     ]
@@ -75,14 +77,24 @@ def _batch_place(table: UpstreamTable, settings: Settings, clock: Clock) -> Batc
     )
 
 
-def _hours(table: UpstreamTable, clock: Clock) -> Callable[[], bool]:
-    """Return whether the hours of an upstream are now; looked up once a second, for it is asked for each slot."""
-    if not table.windows:
-        return lambda: True
+def _windows(table: UpstreamTable) -> list[Window]:
     try:
-        windows = [window(text) for text in table.windows]
+        return [window(text) for text in table.windows]
     except ValueError:
         raise DataRefused(f"upstreams.{table.name}: windows: there is no such hour in {table.windows}") from None
+
+
+def _opening(table: UpstreamTable, clock: Clock) -> Callable[[], datetime | None]:
+    """Return when the hours of an upstream begin, where they are not now."""
+    windows, zone = _windows(table), ZoneInfo(table.timezone)
+    return lambda: opens_at(windows, clock.now().astimezone(zone))
+
+
+def _hours(table: UpstreamTable, clock: Clock) -> Callable[[], bool]:
+    """Return whether the hours of an upstream are now; looked up once a second, for it is asked for each slot."""
+    windows = _windows(table)
+    if not windows:
+        return lambda: True
     zone = ZoneInfo(table.timezone)
     known: tuple[float, bool] = (-1.0, False)
 

@@ -110,3 +110,23 @@ def test_results_are_followed_over_a_kill_of_the_server_and_failures_run_again(s
     again = server.call("POST", f"/batchyard/v1/batches/{batch}/rerun")
     assert batchyard(server, "watch", again["id"])[0] == 1
     assert [line["custom_id"] for line in server.results(again["id"])] == [f"r{n}" for n in range(7, 3000, 100)]
+
+
+def test_show_tells_what_a_batch_is_called_what_it_cost_and_when_it_is_done(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    params = {"model": MODEL, "max_tokens": 9, "messages": [{"role": "user", "content": "[[simulate: latency=10m]]"}]}
+    file = tmp_path / "in.jsonl"
+    file.write_text(json.dumps({"custom_id": "a", "params": params}) + "\n")
+    _, [batch], _ = batchyard(server, "create", str(file), "--name", "slow", "--label", "team=search")
+    batchyard(server, "pause", batch)
+
+    shown = " ".join(batchyard(server, "show", batch)[1])
+
+    assert "slow" in shown
+    assert "team=search" in shown
+    assert "it is paused" in shown
+    assert list(json.loads(batchyard(server, "show", batch, "--json")[1][0])) == list(
+        server.call("GET", f"/v1/messages/batches/{batch}")
+    )
+    batchyard(server, "cancel", batch)

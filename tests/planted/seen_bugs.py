@@ -133,8 +133,8 @@ SEEN = [
     Bug(
         "forecast: a paused batch gets a time all the same",
         "domain/forecast.py",
-        "    if waits or not speed:\n",
-        "    if not speed:\n",
+        "    if batch.paused:\n        return None\n",
+        "",
         "tests/unit/test_forecast.py tests/wire/test_details.py",
     ),
     Bug(
@@ -200,5 +200,26 @@ SEEN = [
         "        await self._make()\n        await asyncio.to_thread(self._provider.shutdown)",
         "        await asyncio.to_thread(self._provider.shutdown)",
         "tests/unit/test_traces.py",
+    ),
+    Bug(
+        "forecast: a batch waits though one of its models runs",
+        "web/details.py",
+        "return held if len(held) == len(waits) else []",
+        "return held",
+        "tests/wire/test_details.py",
+    ),
+    Bug(
+        "forecast: a model waits though one of its lanes is open",
+        "dispatch/waiting.py",
+        "if not kept or len(kept) < len(waits):",
+        "if not kept:",
+        "tests/unit/test_waiting.py",
+    ),
+    Bug(
+        "forecast: hours that begin later change nothing",
+        "domain/forecast.py",
+        "seconds = (begins_at - now).total_seconds() + (before",
+        "seconds = 0 * (begins_at - now).total_seconds() + (before",
+        "tests/unit/test_forecast.py",
     ),
 ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from batchyard.domain.batch import Batch, Closing, Counts, Status
-from batchyard.domain.forecast import Forecast, Open, ahead, forecast, rate
+from batchyard.domain.forecast import Forecast, Open, Wait, ahead, forecast, rate
 from batchyard.domain.usage import Minute
 from batchyard.testing.factories import DAY, NOW, later
 
@@ -73,7 +73,7 @@ def test_nobody_knows_where_nothing_moves_or_may_move() -> None:
     for told in (
         forecast(BATCH, [MINE], None, NOW),
         forecast(replace(BATCH, paused=True), [MINE], 2.0, NOW),
-        forecast(BATCH, [MINE], 2.0, NOW, ["the hours of gpu begin at 22:00"]),
+        forecast(BATCH, [MINE], 2.0, NOW, [Wait("gpu is left alone")]),
     ):
         assert (told.done_at, told.risk) == (None, "unknown")
     assert forecast(replace(BATCH, paused=True), [MINE], 2.0, NOW).waits_for == ("it is paused",)
@@ -85,3 +85,18 @@ def test_a_closing_batch_waits_for_calls_in_flight_and_an_ended_one_for_nothing(
 
     assert closing.waits_for == ("it is being canceled: only calls in flight are waited for",)
     assert forecast(ended, [], 2.0, NOW) == Forecast(2.0, 0, 0, None, "none")
+
+
+def test_what_waits_for_hours_is_reckoned_from_when_they_begin() -> None:
+    until, sooner = later(7200), later(3600)
+    both = forecast(BATCH, [MINE], 2.0, NOW, [Wait("a", until), Wait("b", sooner), Wait("a", None)])
+
+    assert both.done_at == sooner + timedelta(seconds=MINE.requests / 2.0)
+    assert both.waits_for == ("a", "b")
+    assert forecast(BATCH, [MINE], 2.0, NOW, [Wait("a", later(-5))]).done_at == NOW + timedelta(seconds=50)
+    assert forecast(replace(BATCH, paused=True), [MINE], 2.0, NOW, [Wait("a", until)]).done_at is None
+
+
+def test_what_begins_after_the_deadline_is_late_though_nobody_knows_how_fast() -> None:
+    assert forecast(BATCH, [MINE], None, NOW, [Wait("a", BATCH.expires_at)]).risk == "late"
+    assert forecast(BATCH, [MINE], None, NOW, [Wait("a", later(60))]).risk == "unknown"

@@ -8,7 +8,7 @@ import pytest
 
 from batchyard import assembly
 from batchyard.config import read
-from batchyard.domain.windows import DAYS, is_open, window
+from batchyard.domain.windows import DAYS, is_open, opens_at, window
 from tests.wire.world import SetClock
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -66,3 +66,39 @@ def test_an_upstreams_hours_are_those_of_its_time_zone(tmp_path: Path) -> None:
     assert not is_open_at(summer)
     assert is_open_at(summer + timedelta(minutes=2))
     assert is_open_at(datetime(2026, 12, 5, 12, 0, tzinfo=ZoneInfo("America/New_York")))  # a Saturday
+
+
+@pytest.mark.parametrize(
+    ("texts", "moment", "opens"),
+    [
+        (["22:00-06:00"], ("mon", "12:30"), ("mon", "22:00")),
+        (["22:00-06:00"], ("mon", "23:00"), None),
+        (["sat"], ("sun", "00:00"), ("sat", "00:00")),
+        (["mon-fri 19:00-07:00"], ("sat", "07:00"), ("mon", "19:00")),
+        (["sat", "wed 01:00-02:00"], ("tue", "00:00"), ("wed", "01:00")),
+        (["mon 09:00-10:00"], ("mon", "10:00"), ("mon", "09:00")),
+        ([], ("mon", "00:00"), None),
+    ],
+)
+def test_hours_begin_the_next_time_that_they_do(
+    texts: list[str], moment: tuple[str, str], opens: tuple[str, str] | None
+) -> None:
+    windows, then = [window(text) for text in texts], at(*moment)
+    found = opens_at(windows, then)
+
+    if opens is None:
+        assert found is None
+        return
+    assert found is not None
+    assert timedelta() < found - then <= timedelta(days=7)
+    assert (DAYS[found.weekday()], f"{found:%H:%M}") == opens
+    assert is_open(windows, found)
+
+
+def test_hours_begin_by_the_clock_on_the_wall_through_a_change_to_summer_time() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    before = datetime(2026, 3, 28, 12, tzinfo=berlin)
+
+    found = opens_at([window("sun 06:00-07:00")], before)
+
+    assert found == datetime(2026, 3, 29, 4, tzinfo=UTC)

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from batchyard.domain.outcome import Finish, Trace
+from batchyard.domain.forecast import Wait
+from batchyard.domain.outcome import Finish, Retry, Trace
 from batchyard.domain.result import Succeeded
 from batchyard.ports import Pick
-from tests.wire.world import MESSAGE, NOW, World
+from tests.wire.world import MESSAGE, NOW, World, a_body
 
 TEN = [
     "id",
@@ -166,6 +167,41 @@ def test_a_forecast_tells_of_the_rate_who_is_ahead_and_the_end() -> None:
         }
         await world.call("POST", f"{BESIDE}/{batch}/pause")
         assert (await one(world, batch))["forecast"]["waits_for"] == ["it is paused"]
+
+    asyncio.run(go())
+
+
+def test_a_batch_waits_only_where_all_its_models_do() -> None:
+    waits: dict[str, Wait] = {"m": Wait("gpu is outside its hours", NOW + timedelta(hours=2))}
+
+    async def go() -> None:
+        world = World(waits=waits.get)
+        body = json.loads(a_body("a", "b"))
+        for request, model in zip(body["requests"], "mn", strict=True):
+            request["params"]["model"] = model
+        batch = (await world.call("POST", "/v1/messages/batches", json.dumps(body).encode())).json()["id"]
+        assert (await one(world, batch))["forecast"]["waits_for"] == []
+
+        waits["n"] = Wait("gpu is outside its hours", None)
+        assert (await one(world, batch))["forecast"]["waits_for"] == ["gpu is outside its hours"]
+
+    asyncio.run(go())
+
+
+def test_a_batch_whose_rest_failed_waits_for_its_next_try() -> None:
+    async def go() -> None:
+        world = World()
+        batch = await world.create("a")
+        [lease] = (await world.store.turn("engine", [], [Pick(batch, "simulator", 1)], NOW)).leases
+        again = NOW + timedelta(minutes=5)
+        put_off = Retry(lease, again, Trace("notstarted", NOW, NOW), 0, 0, 0)
+        await world.store.turn("engine", [put_off], [], NOW)
+
+        assert (await one(world, batch))["forecast"]["waits_for"] == [
+            "what is left of it failed, and is tried again later"
+        ]
+        world.clock.moment = again
+        assert (await one(world, batch))["forecast"]["waits_for"] == []
 
     asyncio.run(go())
 

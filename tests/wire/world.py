@@ -18,6 +18,7 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.sealer import seal
 from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.events import Event
+from batchyard.domain.forecast import Wait
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
 from batchyard.ports import Batches, Blobs, Calls, Keys, LaneDesk, Pick, Prices, Principal, Space, Webhooks
@@ -178,6 +179,7 @@ class World:
     prices: Prices = field(default_factory=PriceBook)
     lanes: LaneDesk | None = None
     webhooks: Webhooks | None = None
+    waits: Callable[[str], Wait | None] = lambda _model: None
 
     @property
     def app(self) -> ASGIApp:
@@ -198,6 +200,7 @@ class World:
             not_ready=lambda: self.not_ready,
             metrics=self.metrics,
             webhooks=self.webhooks,
+            waits=self.waits,
         )
 
     def _no_lanes(self) -> LaneDesk:

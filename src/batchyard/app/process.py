@@ -24,6 +24,7 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
 from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
+from batchyard.dispatch.waiting import Waiting
 from batchyard.domain.events import (
     BatchCreated,
     BatchEnded,
@@ -91,6 +92,7 @@ class App:
             stopped=stopped,
             weight=entrance.weights(settings),
         )
+        self._waiting = Waiting(lanes, self._places, clock)
         self._carriers = self._carried(lanes, stopped)
         self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
@@ -158,6 +160,7 @@ class App:
             folder=folder.own(self._settings, self._store),
             secret=self._secret,
             webhooks=self._telling.herald,
+            waits=self._waiting.why,
             overlay=serving(
                 self._settings.role,
                 Fixtures(self._clock).methods if self._settings.compat_fixtures else nothing_over,

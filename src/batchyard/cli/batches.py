@@ -1,11 +1,12 @@
 """One batch each: create, list, show, results, pause, resume. For people, and with --json for pipes."""
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from batchyard.cli import outlook
 from batchyard.cli.bundles import Made, Server, taking
 from batchyard.cli.loop import complete
 from batchyard.cli.options import (
@@ -115,7 +116,14 @@ def show(
     url, key = server(base_url, api_key)
     if attempts:
         return call(url, key, lambda api: _show_attempts(api, batch, json=json))
-    return print_batch(call(url, key, lambda api: api.retrieve(batch)), json=json)
+    if json:
+        return print_batch(call(url, key, lambda api: api.retrieve(batch)), json=True)
+    shown, said = call(url, key, lambda api: _look(api, batch))
+    return print_batch(shown, json=False, more=outlook.facts(said))
+
+
+async def _look(api: "Api", batch: str) -> "tuple[MessageBatch, dict[str, Any] | None]":
+    return await api.retrieve(batch), await outlook.told(api, batch)
 
 
 async def _show_attempts(api: "Api", batch: str, *, json: bool) -> int:
@@ -232,8 +240,8 @@ def print_batches(batches: "Sequence[MessageBatch]") -> None:
     table(("batch", "status", "created", "requests"), rows)
 
 
-def print_batch(batch: "MessageBatch", *, json: bool) -> int:
-    """Print what a batch is."""
+def print_batch(batch: "MessageBatch", *, json: bool, more: "Mapping[str, str | None] | None" = None) -> int:
+    """Print what a batch is, and ``more`` that is known of it."""
     if json:
         put(batch.raw)
         return 0
@@ -247,6 +255,7 @@ def print_batch(batch: "MessageBatch", *, json: bool) -> int:
         "ended": batch.ended_at,
         "archived": batch.archived_at,
         "results": batch.results_url,
+        **(more or {}),
     }
     table(("", ""), [(name, value) for name, value in facts.items() if value])
     return 0

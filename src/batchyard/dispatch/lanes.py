@@ -6,6 +6,7 @@ model ── route ──> targets: of those with a free slot the one with the f
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
@@ -41,6 +42,8 @@ class Place:
     names: Names = field(default_factory=Names)
     is_open: Callable[[], bool] = lambda: True
     by_batch: bool = False
+    opens_at: Callable[[], datetime | None] = lambda: None
+    """When its hours begin; None while they are now."""
 
 
 class Lane:

@@ -27,6 +27,14 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Why requests of a model are not sent now, in words for people; ``until`` is when that ends, where it is known."""
+
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Forecast:
     """``rate`` is requests a second over all batches, None where nothing became final lately.
 
@@ -70,9 +78,9 @@ def ahead(mine: Open, everybody: Iterable[Open]) -> int:
 
 
 def forecast(
-    batch: Batch, everybody: Sequence[Open], speed: float | None, now: datetime, held: Sequence[str] = ()
+    batch: Batch, everybody: Sequence[Open], speed: float | None, now: datetime, held: Sequence[Wait] = ()
 ) -> Forecast:
-    """Return the forecast of a batch; ``held`` says in words what keeps its models from running."""
+    """Return the forecast of a batch; ``held`` says what keeps each of its models from running, if all are kept."""
     remaining = batch.counts.processing
     if batch.status is Status.ENDED:
         return Forecast(speed, 0, 0, None, "none")
@@ -80,15 +88,25 @@ def forecast(
         why = "it is being canceled" if batch.closing is Closing.CANCELED else "its time is over"
         return Forecast(speed, remaining, 0, None, "none", (f"{why}: only calls in flight are waited for",))
     before = ahead(Open(batch.id, batch.workspace, remaining), everybody)
-    waits = (("it is paused",) if batch.paused else ()) + tuple(held)
-    if waits or not speed:
-        risk = "late" if now >= batch.expires_at else "unknown"
+    waits = (("it is paused",) if batch.paused else ()) + tuple(dict.fromkeys(wait.reason for wait in held))
+    begins_at = _begins_at(batch, held, now)
+    if begins_at is None or not speed:
+        risk = "late" if (begins_at or now) >= batch.expires_at else "unknown"
         return Forecast(speed, remaining, before, None, risk, waits)
-    seconds = (before + remaining) / speed
+    seconds = (begins_at - now).total_seconds() + (before + remaining) / speed
     left = (batch.expires_at - now).total_seconds()
     risk = "late" if seconds > left else "tight" if seconds > TIGHT * left else "none"
     try:
         done_at = now + timedelta(seconds=seconds)
     except OverflowError:  # after the year 9999
-        return Forecast(speed, remaining, before, None, "late")
-    return Forecast(speed, remaining, before, done_at, risk)
+        return Forecast(speed, remaining, before, None, "late", waits)
+    return Forecast(speed, remaining, before, done_at, risk, waits)
+
+
+def _begins_at(batch: Batch, held: Sequence[Wait], now: datetime) -> datetime | None:
+    """Return when requests of the batch are sent: now, or when the first of its models may run; None: nobody knows."""
+    if batch.paused:
+        return None
+    if not held:
+        return now
+    return min((max(now, wait.until) for wait in held if wait.until is not None), default=None)

@@ -6,7 +6,7 @@ Times are those of a clock on a wall: with a change to summer time a night is an
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY = "|".join(DAYS)
@@ -52,6 +52,16 @@ def window(text: str) -> Window:
 def is_open(windows: Sequence[Window], moment: datetime) -> bool:
     """Whether the local time is in one of them; always, where there is none."""
     return not windows or any(one.has(moment) for one in windows)
+
+
+def opens_at(windows: Sequence[Window], moment: datetime) -> datetime | None:
+    """Return the local time at which the first of them begins; None while one is open, or where there is none."""
+    if is_open(windows, moment):
+        return None
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    days = [midnight + timedelta(days=day) for day in range(8)]
+    starts = [day + timedelta(minutes=one.start) for day in days for one in windows if day.weekday() in one.days]
+    return min(start for start in starts if start > moment)
 
 
 def _minutes(hours: str, minutes: str) -> int:

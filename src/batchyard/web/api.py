@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Send
 from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
+from batchyard.domain.forecast import Wait
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Webhooks, Work
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
@@ -69,16 +70,18 @@ def build_api(
     folder: OwnFolder | None = None,
     secret: bytes | None = None,
     webhooks: Webhooks | None = None,
+    waits: Callable[[str], Wait | None] = lambda _model: None,
 ) -> ASGIApp:
     """Return the application.
 
     ``not_ready`` says why no batch can be taken now, or ""; ``space`` is where its body would lie; ``metrics`` renders
     them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder. ``secret``
-    seals the sessions of the dashboard; without one they end with the process.
+    seals the sessions of the dashboard; without one they end with the process. ``waits`` says why a model's requests
+    are not sent now.
     """
     hosts, means = Hosts(settings), Means(not_ready, space, Budget())
     creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
-    seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates)
+    seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates, waits)
     handlers, own = Handlers.over(seen, calls, means, webhooks or NoWebhooks()), FolderCalls(hosts, folder)
     table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
     health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))

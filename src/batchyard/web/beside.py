@@ -1,9 +1,11 @@
 """What people look at beside the wire, below ``/batchyard/v1``: which path leads where, and which scope it takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from batchyard.domain.access import Scope
 from batchyard.domain.events import Emit
+from batchyard.domain.forecast import Wait
 from batchyard.ports import Batches, Blobs, Clock, Prices, Upkeep, Views, Work
 from batchyard.web.creates import Creates
 from batchyard.web.details import Details
@@ -30,13 +32,15 @@ class Sources:
     emit: Emit
     settings: WebSettings
     creates: Creates
+    waits: Callable[[str], Wait | None]
+    """Why requests of a model are not sent now."""
 
 
 def routes(of: Sources) -> list[Route]:
     """Return the routes of these paths. What all workspaces used is the operator's to see."""
     files = SealedFiles(of.batches, of.blobs, of.emit)
     usages = Usages(of.views, of.prices, of.clock)
-    details = Details(of.batches, of.work, of.views, of.prices, of.clock)
+    details = Details(of.batches, of.work, of.views, of.prices, of.clock, waits=of.waits)
     follows = Follows(of.batches, of.views, files, of.clock, of.settings)
     reruns = Reruns(of.batches, of.blobs, files, of.creates)
     owners = Owners(of.upkeep, of.clock)

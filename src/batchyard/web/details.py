@@ -5,7 +5,7 @@ GET  /batchyard/v1/batches/{id}          one, with its forecast
 POST /batchyard/v1/batches/{id}/labels   name and label it
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +14,11 @@ import msgspec
 from batchyard import wire
 from batchyard.domain.batch import Batch, Status
 from batchyard.domain.errors import InvalidRequest
-from batchyard.domain.forecast import LOOK_BACK_MINUTES, Forecast, Open, forecast, rate
+from batchyard.domain.forecast import LOOK_BACK_MINUTES, Forecast, Open, Wait, forecast, rate
 from batchyard.domain.labels import Wanted, parse_pair
 from batchyard.domain.pricing import Price, cost, total
 from batchyard.domain.usage import NO_USAGE, Used
-from batchyard.ports import Batches, Clock, Page, Prices, Views, Work
+from batchyard.ports import Batches, Clock, Page, Prices, Ready, Views, Work
 from batchyard.web.batches import cursor, known_form
 from batchyard.web.bodies import Bodies
 from batchyard.web.calls import Answer, ApiCall, page_limit
@@ -39,8 +39,17 @@ _decode_change = msgspec.json.Decoder(_Change).decode
 class Details:
     """Implements these paths. ``backlog`` is the store's ``Work.backlog``: what may be leased, of every workspace."""
 
-    def __init__(self, batches: Batches, work: Work, views: Views, prices: Prices, clock: Clock) -> None:
-        self._batches, self._work, self._views = batches, work, views
+    def __init__(
+        self,
+        batches: Batches,
+        work: Work,
+        views: Views,
+        prices: Prices,
+        clock: Clock,
+        *,
+        waits: Callable[[str], Wait | None],
+    ) -> None:
+        self._batches, self._work, self._views, self._waits = batches, work, views, waits
         self._prices, self._clock = prices, clock
         self._bodies = Bodies(LARGEST_LABELS)
 
@@ -100,7 +109,16 @@ class Details:
         recent = await self._views.minutes(None, minute - LOOK_BACK_MINUTES)
         since = min((one.created_at for one in ready), default=min(batch.created_at for batch in batches))
         speed, everybody = rate(recent, now, since), _open(ready)
-        return [forecast(batch, everybody, speed, now) for batch in batches]
+        own: dict[str, list[Ready]] = {}
+        for one in ready:
+            own.setdefault(one.batch, []).append(one)
+        return [forecast(batch, everybody, speed, now, self._held(own.get(batch.id, []), now)) for batch in batches]
+
+    def _held(self, pending: Sequence[Ready], now: datetime) -> list[Wait]:
+        """Return why each model's requests of a batch wait; nothing where those of one do not."""
+        waits = [self._waits(one.model) or _put_off(one, now) for one in pending]
+        held = [wait for wait in waits if wait is not None]
+        return held if len(held) == len(waits) else []
 
     async def used(self, workspace: str, batches: Sequence[Batch]) -> list[dict[str, Any]]:
         """Return what each of the batches used, and what that costs."""
@@ -112,7 +130,13 @@ class Details:
         return [_used(of[batch.id], prices) for batch in batches]
 
 
-def _open(ready: Sequence[Any]) -> list[Open]:
+def _put_off(one: Ready, now: datetime) -> Wait | None:
+    if one.next_ready_at <= now:
+        return None
+    return Wait("what is left of it failed, and is tried again later", one.next_ready_at)
+
+
+def _open(ready: Sequence[Ready]) -> list[Open]:
     sums: dict[str, Open] = {}
     for one in ready:
         known = sums.get(one.batch, Open(one.batch, one.workspace, 0))

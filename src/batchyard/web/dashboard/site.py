@@ -56,7 +56,7 @@ def build(of: Sources, at: Threshold, lanes: LaneDesk, calls: BatchCalls, files:
 
 def routes(of: Sources, lanes: LaneDesk, pages: Pages, calls: BatchCalls, files: Files) -> list[Route]:
     """Return every page and form behind the sign-in."""
-    details = Details(of.batches, of.work, of.views, of.prices, of.clock)
+    details = Details(of.batches, of.work, of.views, of.prices, of.clock, waits=of.waits)
     glances = Glances(details, of.clock)
     sealed = SealedFiles(of.batches, of.blobs, of.emit)
     everything = ListPage(of.batches, of.views, glances, of.clock, pages)
