@@ -7,11 +7,18 @@ from typing import BinaryIO
 import msgspec
 
 from batchyard.client.limits import HEAD, TAIL, Limits
-from batchyard.client.params import lacking
+from batchyard.client.params import Params
 
 BLOCK = 2**18
 _CUSTOM_ID = re.compile(r"[a-zA-Z0-9_-]{1,64}\Z")
 
+
+class _Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    custom_id: str
+    params: Params
+
+
+_request = msgspec.json.Decoder(_Request)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _text = msgspec.json.Decoder(str)
 _anything = msgspec.json.Decoder()
@@ -34,15 +41,22 @@ def judged(line: bytes, limits: Limits) -> tuple[str, tuple[str, ...]]:
     """Return the custom_id of a request line, and what its params lack; ``ValueError`` says what is wrong with it."""
     if len(line.strip()) + len(HEAD) + len(TAIL) > limits.body_bytes:
         raise ValueError(f"too large for any batch: the limit is {limits.body_bytes} bytes. Make it smaller")
+    check_text(line)
+    try:
+        request = _request.decode(line)
+    except (msgspec.MsgspecError, RecursionError):
+        raise ValueError(_why_no_request(line)) from None
+    check_custom_id(request.custom_id)
+    return request.custom_id, request.params.lacking()
+
+
+def _why_no_request(line: bytes) -> str:
     members = members_of(line)
     if set(members) != {"custom_id", "params"}:
-        raise ValueError(_wrong_members(set(members)))
-    try:
-        custom_id = _text.decode(members["custom_id"])
-    except msgspec.ValidationError:
-        raise ValueError("custom_id must be a string") from None
-    check_custom_id(custom_id)
-    return custom_id, lacking(bytes(members["params"]))
+        return _wrong_members(set(members))
+    if not bytes(members["custom_id"]).startswith(b'"'):
+        return "custom_id must be a string"
+    return "params must be an object"
 
 
 def check_custom_id(custom_id: str) -> None:
@@ -53,6 +67,17 @@ def check_custom_id(custom_id: str) -> None:
 
 def members_of(line: bytes) -> dict[str, msgspec.Raw]:
     """Return the members of the object on a line, undecoded; ``ValueError`` says why it is none."""
+    check_text(line)
+    try:
+        return _members.decode(line)
+    except msgspec.ValidationError:
+        raise ValueError('must be an object {"custom_id": …, "params": {…}}') from None
+    except (msgspec.DecodeError, RecursionError) as problem:
+        raise ValueError(_not_json(problem)) from None
+
+
+def check_text(line: bytes) -> None:
+    """Raise ``ValueError`` for a line that is no UTF-8, or has half of a character that takes two."""
     if line.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise ValueError("begins with a byte order mark: save the file as UTF-8 without one")
     try:
@@ -66,12 +91,6 @@ def members_of(line: bytes) -> dict[str, msgspec.Raw]:
     except (msgspec.DecodeError, RecursionError) as problem:
         half = " (is there half a surrogate pair?)" if b"\\ud" in line.lower() else ""
         raise ValueError(_not_json(problem) + half) from None
-    try:
-        return _members.decode(line)
-    except msgspec.ValidationError:
-        raise ValueError('must be an object {"custom_id": …, "params": {…}}') from None
-    except (msgspec.DecodeError, RecursionError) as problem:
-        raise ValueError(_not_json(problem)) from None
 
 
 def _not_json(problem: Exception) -> str:

@@ -8,33 +8,28 @@ import msgspec
 EXPECTED = ("model", "max_tokens", "messages")
 
 
-class _Params(msgspec.Struct, frozen=True):
+class Params(msgspec.Struct, frozen=True):
+    """The members of params that are looked at, undecoded."""
+
     model: msgspec.Raw = msgspec.Raw()
     max_tokens: msgspec.Raw = msgspec.Raw()
     messages: msgspec.Raw = msgspec.Raw()
     stream: msgspec.Raw = msgspec.Raw()
 
-
-_params = msgspec.json.Decoder(_Params)
-
-
-def lacking(params: bytes) -> tuple[str, ...]:
-    """Return which expected members are not there; ``ValueError`` says what no server takes."""
-    if not params.startswith(b"{"):
-        raise ValueError("params must be an object")
-    known = _params.decode(params)
-    model, most, messages = bytes(known.model), bytes(known.max_tokens), bytes(known.messages)
-    if model and (not model.startswith(b'"') or model == b'""'):
-        raise ValueError("params: model must be the name of a model")
-    if most and most[0] not in b"-0123456789":
-        raise ValueError("params: max_tokens must be a number")
-    if messages and not messages.startswith(b"["):
-        raise ValueError("params: messages must be an array")
-    if bytes(known.stream) == b"true":
-        raise ValueError("params: stream must be left out: the answers of a batch are not streamed")
-    if model and most and messages:
-        return ()
-    return tuple(name for name, there in zip(EXPECTED, (model, most, messages), strict=True) if not there)
+    def lacking(self) -> tuple[str, ...]:
+        """Return which expected members are not there; ``ValueError`` says what no server takes."""
+        model, most, messages = bytes(self.model), bytes(self.max_tokens), bytes(self.messages)
+        if model and (not model.startswith(b'"') or model == b'""'):
+            raise ValueError("params: model must be the name of a model")
+        if most and most[0] not in b"-0123456789":
+            raise ValueError("params: max_tokens must be a number")
+        if messages and not messages.startswith(b"["):
+            raise ValueError("params: messages must be an array")
+        if bytes(self.stream) == b"true":
+            raise ValueError("params: stream must be left out: the answers of a batch are not streamed")
+        if model and most and messages:
+            return ()
+        return tuple(name for name, there in zip(EXPECTED, (model, most, messages), strict=True) if not there)
 
 
 class Notes:
