@@ -44,14 +44,14 @@ def early(self: Writer, group: Sequence[Job]) -> list[Outcome]:
 def test_an_answer_that_comes_before_its_commit_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Writer, "_commit", early)
 
-    with pytest.raises(Lost, match="was told"):
+    with pytest.raises(Lost, match="crash"):
         lose_power(life=3, seeds=range(1500))
 
 
 def test_a_commit_that_is_not_synced_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "WRITER", {**database.WRITER, "synchronous": 1})
 
-    with pytest.raises(Lost, match="was told"):
+    with pytest.raises(Lost, match="crash"):
         lose_power(life=4, seeds=range(1500))
 
 
