@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from batchyard.domain.batch import Counts
-from batchyard.domain.errors import NotFound, StoreUnavailable
+from batchyard.domain.errors import CommitUnknown, NotFound, StoreUnavailable
 from batchyard.ports import Pick
 from batchyard.store import database, writer
 from batchyard.store.sqlite import SqliteStore
@@ -346,7 +346,7 @@ def test_a_disk_that_fails_a_commit_fails_its_callers_and_nothing_else(tmp_path:
             store.cancel("w1", kept.id, later(1)),
         ]
         outcomes = await asyncio.gather(*verbs, return_exceptions=True)
-        assert [type(outcome) for outcome in outcomes] == [StoreUnavailable] * 3
+        assert [type(outcome) for outcome in outcomes] == [CommitUnknown] * 3
 
         disk.broken.clear()
         assert (await store.page("w1", after=None, before=None, limit=5)).batches == [kept]

@@ -3,7 +3,7 @@
     verbs ──> queue ──> begin; work, work, work ...; commit ──> all their futures, one wake-up of each loop
 
 Nothing is acknowledged before its COMMIT returned. A piece of work that raises is rolled back alone; when the commit
-itself fails, nothing of the group took effect and each of its callers gets ``StoreUnavailable``.
+itself fails, nothing of the group took effect while this process lives, and each of its callers gets ``CommitUnknown``.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import apsw
 
-from batchyard.domain.errors import StoreDamaged, StoreUnavailable
-from batchyard.store.database import BUSY_MILLISECONDS, unavailable
+from batchyard.domain.errors import CommitUnknown, StoreDamaged, StoreUnavailable
+from batchyard.store.database import BUSY_MILLISECONDS, explained, is_damage, unavailable
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
@@ -135,8 +135,18 @@ class Writer:
         self._connection.execute("begin immediate")
         outcomes = [self._attempt(job, alone=len(group) == 1) for job in group]
         if self._connection.in_transaction:
-            self._connection.execute("commit")
+            self._end_transaction()
         return outcomes
+
+    def _end_transaction(self) -> None:
+        """Commit. One that fails in its sync is undone for us, but its pages lie in the log: after a death right then
+        they may be found there, and take effect."""
+        try:
+            self._connection.execute("commit")
+        except (apsw.FullError, apsw.IOError) as fault:
+            if is_damage(fault):
+                raise
+            raise CommitUnknown(f"commit: {explained(fault)}") from fault
 
     def _attempt(self, job: Job, *, alone: bool) -> Outcome:
         """Do one job. Its failure undoes it alone, unless SQLite had to undo the whole transaction."""
@@ -224,7 +234,8 @@ def _of(job: Job, fault: BaseException) -> BaseException:
 def _copy(fault: BaseException) -> BaseException:
     """Return an exception of its own for each caller: they would share one traceback."""
     if isinstance(fault, StoreUnavailable):
-        own = (StoreDamaged if isinstance(fault, StoreDamaged) else StoreUnavailable)(*fault.args)
+        kind = next((kind for kind in (StoreDamaged, CommitUnknown) if isinstance(fault, kind)), StoreUnavailable)
+        own = kind(*fault.args)
         own.__cause__ = fault
         return own
     return fault

@@ -1,0 +1,1 @@
+"""A kill, EIO and ENOSPC at each call of a life that touches the disk."""
