@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -79,3 +80,25 @@ def test_a_disk_that_fills_up_pauses_and_room_lets_all_go_on(tmp_path: Path, lef
             assert upstream.repeated == 0
             assert server.create(3)["request_counts"]["processing"] == 3
             assert server.stop() == 0
+
+
+def test_a_start_on_a_full_disk_serves_or_says_so_in_a_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 40) as disk, CountingUpstream(latency=0.05) as upstream:
+        data = disk / "data"
+        with ServerProcess(data, "--upstream", upstream.url, "--concurrency", "20") as server:
+            batch = server.create(500)["id"]
+            until(lambda: server.call("GET", f"{BATCHES}/{batch}")["request_counts"]["succeeded"] > 50, 30)
+            server.kill()
+            ballast = fill(disk, 0)
+
+            command = [sys.executable, "-m", "batchyard", "serve", "--port", "0", "--data", str(data)]
+            refused = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            assert refused.returncode == 2
+            assert "Traceback" not in refused.stderr
+            assert "full" in refused.stderr.splitlines()[-1]
+
+            ballast.unlink()
+            server.start()
+            until(lambda: server.call("GET", f"{BATCHES}/{batch}")["processing_status"] == "ended", 60)
+            assert len(server.results(batch)) == 500
+            assert upstream.repeated <= 20

@@ -6,7 +6,7 @@ from functools import partial
 from batchyard import backup, checkup
 from batchyard.app.clock import HOLD_SECONDS, DatabaseClock, FolderClock
 from batchyard.blobs.space import EndlessSpace, FolderSpace
-from batchyard.domain.errors import DataRefused, StoreDamaged
+from batchyard.domain.errors import DataRefused, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import DeadlinesHeld, Emit, LeasesReclaimed, StartFinished
 from batchyard.ports import Blobs, Clock, Space, Store
 from batchyard.settings import Settings
@@ -50,6 +50,8 @@ async def recover(store: Store, blobs: Blobs, clock: FolderClock | DatabaseClock
         now, backlog = clock.now(), await store.backlog(_LONG_AGO)
     except StoreDamaged as damage:
         raise DataRefused(f"the database is damaged: {damage}; run `batchyard check`, or restore a backup.") from damage
+    except StoreUnavailable as error:
+        raise DataRefused(f"the store cannot be worked with now: {error}; mend that, and start again.") from error
     if clock.holds():
         passed = {ready.batch for ready in backlog if ready.expires_at <= now}
         if passed:
