@@ -415,7 +415,7 @@ class Play(World):
         """The results' time passes; then a last start must leave what batches need and nothing else."""
         self.watch.all_together(await self.watch.listed())
         await self._die()
-        self.duties, self.pace = replace(self.duties, every=20.0), replace(self.pace, refresh=60.0)
+        self.duties, self.pace = replace(self.duties, every=20.0), replace(self.pace, refresh=60.0, lease=600.0)
         await self.start()
         await self.asleep(RETENTION.total_seconds() + 700.0)
         await self.watch.look()
