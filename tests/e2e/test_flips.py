@@ -187,8 +187,8 @@ def flip_often(folder: Path, seeds: range) -> dict[str, int]:
     return came
 
 
-def test_six_flips_serve_no_wrong_line(tmp_path: Path) -> None:
-    assert sum(flip_often(tmp_path, range(6)).values()) == 6
+def test_four_flips_serve_no_wrong_line(tmp_path: Path) -> None:
+    assert sum(flip_often(tmp_path, range(4)).values()) == 4
 
 
 @pytest.mark.accept

@@ -100,8 +100,8 @@ def is_steady(before: Held, after: Held, *, more_kb: int) -> bool:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it reads /proc")
-def test_fifty_rounds_leave_nothing_behind(tmp_path: Path) -> None:
-    _, before, after = rounds(tmp_path, warm=20, goes_on=lambda number: number < 70)
+def test_thirty_rounds_leave_nothing_behind(tmp_path: Path) -> None:
+    _, before, after = rounds(tmp_path, warm=15, goes_on=lambda number: number < 45)
 
     assert is_steady(before, after, more_kb=6_000), (before, after)
 

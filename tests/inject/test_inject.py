@@ -246,7 +246,7 @@ def test_a_create_whose_commit_failed_and_that_a_death_brings_back_has_its_body(
 
 
 def test_some_calls_go_wrong_and_nothing_is_lost(lives: Zygote) -> None:
-    assert sum(hurt_often(lives, 97).values()) >= 8
+    assert sum(hurt_often(lives, 149).values()) >= 8
 
 
 @pytest.mark.accept

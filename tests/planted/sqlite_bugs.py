@@ -12,13 +12,9 @@ SQLITE: list[Bug] = [
     Bug(
         "a commit is acknowledged before it is made",
         "store/writer.py",
-        """        if self._connection.in_transaction:
-            self._connection.execute("commit")
-""",
-        """        self._acknowledge(group, outcomes)
-        if self._connection.in_transaction:
-            self._connection.execute("commit")
-""",
+        "        if self._connection.in_transaction:\n            self._end_transaction()\n",
+        "        self._acknowledge(group, outcomes)\n"
+        "        if self._connection.in_transaction:\n            self._end_transaction()\n",
         WRITER,
     ),
     Bug(

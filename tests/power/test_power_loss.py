@@ -27,7 +27,7 @@ def lose_power(*, life: int, seeds: range) -> int:
 
 @pytest.mark.parametrize("life", [1, 2])
 def test_whatever_a_power_loss_leaves_is_sound_and_has_all_that_was_told(life: int) -> None:
-    assert lose_power(life=life, seeds=range(200)) > 500
+    assert lose_power(life=life, seeds=range(120)) > 500
 
 
 def early(self: Writer, group: Sequence[Job]) -> list[Outcome]:
@@ -35,7 +35,7 @@ def early(self: Writer, group: Sequence[Job]) -> list[Outcome]:
     self._connection.execute("begin immediate")
     outcomes = [self._attempt(job, alone=len(group) == 1) for job in group]
     self._acknowledge(group, outcomes)
-    time.sleep(0.003)
+    time.sleep(0.02)
     if self._connection.in_transaction:
         self._connection.execute("commit")
     return outcomes
