@@ -108,8 +108,8 @@ def test_thirty_rounds_leave_nothing_behind(tmp_path: Path) -> None:
 
 @pytest.mark.accept
 def test_an_hour_leaves_nothing_behind(tmp_path: Path) -> None:
-    """``BATCHYARD_LEAK_SECONDS`` makes it shorter; say so when you quote it."""
-    seconds = float(os.environ.get("BATCHYARD_LEAK_SECONDS", HOUR))
+    """``LEAK_SECONDS`` makes it shorter; say so when you quote it."""
+    seconds = float(os.environ.get("LEAK_SECONDS", HOUR))
     until = time.monotonic() + seconds
     number, before, after = rounds(tmp_path, warm=300, goes_on=lambda _number: time.monotonic() < until)
 
