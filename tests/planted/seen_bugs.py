@@ -222,4 +222,18 @@ SEEN = [
         "seconds = 0 * (begins_at - now).total_seconds() + (before",
         "tests/unit/test_forecast.py",
     ),
+    Bug(
+        "throughput: one workspace sees another's",
+        "web/throughput.py",
+        "self._views.minutes(None if everybody else call.workspace, first)",
+        "self._views.minutes(None, first)",
+        "tests/wire/test_throughput.py",
+    ),
+    Bug(
+        "throughput: a minute falls into the step before",
+        "domain/usage.py",
+        "start = first + (one.minute - first) // step * step",
+        "start = first + max(0, one.minute - first - 1) // step * step",
+        "tests/wire/test_throughput.py",
+    ),
 ]

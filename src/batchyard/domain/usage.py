@@ -67,6 +67,22 @@ class Minute:
     output_tokens: int
 
 
+def in_steps(minutes: Iterable[Minute], first: int, last: int, step: int) -> list[Minute]:
+    """Return the sums of each ``step`` minutes from ``first`` to ``last``, those in which nothing was final too."""
+    sums = dict.fromkeys(range(first, last + 1, step), (0, 0, 0, 0))
+    for one in minutes:
+        if first <= one.minute <= last:
+            start = first + (one.minute - first) // step * step
+            finished, failed, tokens_in, tokens_out = sums[start]
+            sums[start] = (
+                finished + one.finished,
+                failed + one.failed,
+                tokens_in + one.input_tokens,
+                tokens_out + one.output_tokens,
+            )
+    return [Minute(start, *numbers) for start, numbers in sums.items()]
+
+
 def by_model(rows: Iterable[Used]) -> dict[str, tuple[int, Usage]]:
     """Return (requests, usage) by model."""
     sums: dict[str, tuple[int, Usage]] = {}

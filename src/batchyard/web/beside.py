@@ -15,6 +15,7 @@ from batchyard.web.reruns import Reruns
 from batchyard.web.routes import Route
 from batchyard.web.sealed import SealedFiles
 from batchyard.web.settings import WebSettings
+from batchyard.web.throughput import Throughputs
 from batchyard.web.usage import Usages
 
 
@@ -40,6 +41,7 @@ def routes(of: Sources) -> list[Route]:
     """Return the routes of these paths. What all workspaces used is the operator's to see."""
     files = SealedFiles(of.batches, of.blobs, of.emit)
     usages = Usages(of.views, of.prices, of.clock)
+    throughputs = Throughputs(of.views, of.clock)
     details = Details(of.batches, of.work, of.views, of.prices, of.clock, waits=of.waits)
     follows = Follows(of.batches, of.views, files, of.clock, of.settings)
     reruns = Reruns(of.batches, of.blobs, files, of.creates)
@@ -52,6 +54,8 @@ def routes(of: Sources) -> list[Route]:
         Route("GET", f"{one}/results", Scope.READ, follows.results),
         Route("POST", f"{one}/rerun", Scope.SUBMIT, reruns.rerun),
         Route("GET", "/batchyard/v1/owners", Scope.ADMIN, owners.owners),
+        Route("GET", "/batchyard/v1/throughput", Scope.READ, throughputs.series),
+        Route("GET", "/batchyard/v1/throughput/all", Scope.ADMIN, throughputs.series, {"everybody": True}),
         Route("GET", "/batchyard/v1/usage", Scope.READ, usages.usage),
         Route("GET", "/batchyard/v1/usage/all", Scope.ADMIN, usages.usage, {"everybody": True}),
     ]

@@ -6,6 +6,7 @@ from batchyard.domain.labels import LONGEST_NAME
 from batchyard.web.described.operation import JSON, Operation, Schema, json_of, lines_of, ref
 from batchyard.web.described.wire_objects import const, exactly, page_of
 from batchyard.web.described.wire_paths import KEYED, LABEL_HEADERS, PAGE
+from batchyard.web.throughput import LONGEST_MINUTES, USUAL_MINUTES
 
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _COST: Schema = {"type": "number", "minimum": 0}
@@ -36,6 +37,10 @@ _USAGE_QUERY: Mapping[str, Schema] = {
     "to": _DAY,
     "by": {"enum": ["model", "batch"], "default": "model"},
     "format": {"enum": ["json", "csv"], "default": "json"},
+}
+_STEPS: Mapping[str, Schema] = {
+    "minutes": {"type": "integer", "minimum": 1, "maximum": LONGEST_MINUTES, "default": USUAL_MINUTES},
+    "step": {"type": "integer", "minimum": 1, "maximum": LONGEST_MINUTES, "default": 1},
 }
 _USAGE_ANSWER = {JSON: ref("Usage"), "text/csv": _TEXT}
 
@@ -77,6 +82,20 @@ BESIDE_OBJECTS: Mapping[str, Schema] = {
             "batch_cost": _PERHAPS_COST,
         },
         optional=("batch",),
+    ),
+    "Throughput": exactly(
+        {
+            "step_minutes": {"type": "integer", "minimum": 1},
+            "data": {
+                "type": "array",
+                "items": exactly(
+                    {
+                        "at": {"type": "string", "format": "date-time"},
+                        **dict.fromkeys(("finished", "failed", "input_tokens", "output_tokens"), _NUMBER),
+                    }
+                ),
+            },
+        }
     ),
     "Usage": exactly(
         {
@@ -123,6 +142,15 @@ BESIDE: Mapping[tuple[str, str], Operation] = {
         json_of("MessageBatch"),
         query={"results": {**_TEXT, "description": "Other fates: errored, expired, canceled; set apart by commas."}},
         headers={**KEYED, **LABEL_HEADERS},
+    ),
+    ("GET", "/batchyard/v1/throughput"): Operation(
+        "throughput",
+        "Return what became final minute by minute, and its tokens.",
+        json_of("Throughput"),
+        query=_STEPS,
+    ),
+    ("GET", "/batchyard/v1/throughput/all"): Operation(
+        "throughput_of_all", "Return the same of all workspaces.", json_of("Throughput"), query=_STEPS
     ),
     ("GET", "/batchyard/v1/usage"): Operation(
         "usage", "Return tokens and their cost, by day and model.", _USAGE_ANSWER, query=_USAGE_QUERY
