@@ -10,12 +10,11 @@ from datetime import datetime
 from batchyard import __version__
 from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.dispatcher import Dispatcher
-from batchyard.dispatch.lanes import Lanes
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.pricing import Cost, cost
 from batchyard.domain.standing import Standing
 from batchyard.metrics import Gauge
-from batchyard.ports import Clock, Prices, Space, Views
+from batchyard.ports import Clock, LaneDesk, Prices, Space, Views
 
 FRESH_SECONDS = 5.0
 """For how long what the store said is said again: several may watch, and its readers have other work."""
@@ -26,7 +25,7 @@ class Gauges:
     """Reads them. ``now`` is of this process, ``kept`` of the store."""
 
     dispatcher: Dispatcher
-    lanes: Lanes
+    desk: LaneDesk
     views: Views
     prices: Prices
     space: Space
@@ -58,36 +57,25 @@ class Gauges:
             )
 
     def _of_lanes(self) -> Iterator[Gauge]:
-        now = self.clock.monotonic()
-        for name, server in self.lanes.servers.items():
-            upstream = {"upstream": name}
-            yield Gauge("batchyard_upstream_slots", "Slots that this process may use.", server.ceiling, upstream)
-            yield Gauge("batchyard_upstream_slots_taken", "Slots in use.", server.taken, upstream)
-            yield Gauge(
-                "batchyard_upstream_open",
-                "Whether it is in its hours: 1 or 0.",
-                server.is_open(),
-                upstream,
-            )
-        for lane in self.lanes:
-            if lane.place not in self.lanes.servers:
-                continue  # the one for models without a route
-            slots, labels = lane.slots, {"upstream": lane.place, "lane": lane.name}
-            held_until = slots.limiter.resumes_at(now)
-            yield Gauge("batchyard_lane_limit", "Slots given out now.", slots.limiter.limit, labels)
-            yield Gauge("batchyard_lane_taken", "Slots in use.", slots.taken, labels)
-            yield Gauge(
-                "batchyard_lane_held_seconds",
-                "Seconds that nothing is sent there; 0: it is not held.",
-                0 if held_until is None else held_until - now,
-                labels,
-            )
-            yield Gauge(
-                "batchyard_lane_probing",
-                "Whether only a small call of our own goes there: 1 or 0.",
-                slots.limiter.is_probing,
-                labels,
-            )
+        board = self.desk.board()
+        for up in board.upstreams:
+            of = {"upstream": up.upstream}
+            yield Gauge("batchyard_upstream_slots", "Slots that this process may use.", up.share, of)
+            yield Gauge("batchyard_upstream_slots_taken", "Slots in use.", up.taken, of)
+            yield Gauge("batchyard_upstream_open", "Whether it is in its hours: 1 or 0.", up.open, of)
+            yield Gauge("batchyard_upstream_paused", "Whether the operator has paused it: 1 or 0.", up.paused, of)
+            if up.carriers is not None:
+                yield Gauge("batchyard_carriers_open", "Batches of ours that are under way there.", up.carriers, of)
+        for lane in board.lanes:
+            of = {"upstream": lane.upstream, "lane": lane.lane}
+            taken = lane.requests + lane.calls + lane.committing
+            held = (lane.opens_in or 0) if lane.state == "held" else 0
+            yield Gauge("batchyard_lane_limit", "Slots given out now.", lane.limit, of)
+            yield Gauge("batchyard_lane_taken", "Slots in use.", taken, of)
+            yield Gauge("batchyard_lane_pending", "Requests that may be sent there, and wait.", lane.pending, of)
+            yield Gauge("batchyard_lane_held_seconds", "Seconds that nothing is sent there; 0: not held.", held, of)
+            yield Gauge("batchyard_lane_paused", "Whether it is paused: 1 or 0.", lane.state == "paused", of)
+            yield Gauge("batchyard_lane_probing", "Whether it is being tried: 1 or 0.", lane.state == "probing", of)
 
     async def _of_the_store(self) -> Sequence[Gauge]:
         now = self.clock.now()

@@ -97,7 +97,9 @@ class App:
         self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
         prices = entrance.prices(settings)
-        self._gauges = Gauges(self._dispatcher, lanes, store.views, prices, self._space, clock, self._why_not_ready)
+        self._gauges = Gauges(
+            self._dispatcher, self._dispatcher.board, store.views, prices, self._space, clock, self._why_not_ready
+        )
         self._telling = Telling(settings, kept, self.emit)
         self._book, self._secret = KeyBook(kept.shelf, clock), kept.shelf.secret()
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
