@@ -167,7 +167,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they stand; Prometheus' registry calls this."""
         yield from self._of_upstreams()
-        yield _counter("batchyard_calls", "Calls that somebody waited for.", "outcome", self._calls)
+        yield _counter("batchyard_calls", "Interactive calls that ended.", "outcome", self._calls)
         yield _histogram("batchyard_call_seconds", "How long these took.", [((), self._call_seconds)])
         yield _counter(
             "batchyard_canaries", "Small calls of our own to lanes that were held.", "outcome", self._canaries
