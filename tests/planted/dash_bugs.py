@@ -139,4 +139,32 @@ DASHBOARD = [
         "return _decode(lines[0])",
         PAGES,
     ),
+    Bug(
+        "everybody sees how fast all go",
+        "web/dashboard/throughput.py",
+        'visit.may("admin") and visit.query("all") is not None',
+        'visit.query("all") is not None',
+        PAGES,
+    ),
+    Bug(
+        "a bucket of the chart is not an average",
+        "web/dashboard/throughput.py",
+        "column[place] += value / step",
+        "column[place] += value",
+        PAGES,
+    ),
+    Bug(
+        "every key pauses lanes",
+        "web/dashboard/site.py",
+        'Route("POST", "/engine/pause", Scope.ADMIN,',
+        'Route("POST", "/engine/pause", Scope.READ,',
+        "tests/web/test_engine.py",
+    ),
+    Bug(
+        "a file for all caches comes with a session",
+        "web/dashboard/desk.py",
+        "return lambda call: self._static(call, mark, name)",
+        "return lambda call: self._answer(call, lambda visit: self._assets.file(visit, mark, name))",
+        STATIC,
+    ),
 ]

@@ -58,7 +58,7 @@ def test_the_engine_is_the_operators() -> None:
         world.lanes = desk
         usual, admin = Visitor(world), Visitor(world)
         await usual.sign_in()
-        await admin.sign_in("key-admin")
+        assert (await admin.sign_in("key-admin")).header("location") == "/engine"
 
         assert (await usual.go("/engine")).status == 403
         await usual.go("/")

@@ -403,6 +403,36 @@ def test_all_workspaces_are_the_operators_to_see() -> None:
         await visitor.sign_in()
         for path in ("/usage?all=1", "/usage.csv?format=csv&all=1"):
             assert "w2" not in text(await visitor.go(path))
+        assert sum((await visitor.go("/throughput.json?all=1")).json()["succeeded"]) == 0
+
+    asyncio.run(go())
+
+
+def test_throughput_has_a_point_for_every_step_whatever_happened_in_it() -> None:
+    async def go() -> None:
+        world = open_world()
+        batch = await world.create("a", "b", "c")
+        world.clock.moment = NOW
+        await settle(world, batch, Succeeded(MESSAGE), errored(), usage=Usage(input_tokens=60, output_tokens=30))
+        world.clock.moment = NOW + timedelta(minutes=7)
+        await settle(world, batch, Succeeded(MESSAGE), usage=Usage(input_tokens=10, output_tokens=5))
+        world.clock.moment = NOW + timedelta(minutes=9)
+        visitor = Visitor(world)
+
+        async def points(hours: str) -> Any:
+            return (await visitor.go(f"/throughput.json?hours={hours}")).json()
+
+        hour = await points("1")
+        assert hour["at"] == [int(NOW.timestamp()) + 60 * n for n in range(-50, 10)]
+        assert hour["succeeded"] == [0.0] * 50 + [1.0] + [0.0] * 6 + [1.0] + [0.0] * 2
+        assert hour["failed"][50:] == [1.0] + [0.0] * 9
+        day = await points("24")
+        assert (day["minutes"], len(day["at"])) == (5, 288)
+        assert [round(each, 6) for each in day["input_tokens"][-2:]] == [24.0, 2.0]
+        assert await points("nonsense") == await points("6")
+        page = text(await visitor.go("/throughput?hours=1"))
+        assert page.count('<tr><th scope="row"') == 2
+        assert [link for link in links(page) if "all" in link] != []
 
     asyncio.run(go())
 

@@ -37,6 +37,7 @@ def test_what_pages_load_is_there_and_may_be_kept_for_good() -> None:
         visitor = Visitor(open_world())
         loaded = [link for link in links(text(await visitor.go("/"))) if link.startswith("/static/")]
         assert {link.rpartition(".")[2] for link in loaded} == {"js", "css", "svg"}
+        visitor.cookies.clear()
         for link in loaded:
             reply = await visitor.go(link)
             assert (reply.status, reply.header("x-content-type-options")) == (200, "nosniff")
@@ -44,6 +45,7 @@ def test_what_pages_load_is_there_and_may_be_kept_for_good() -> None:
             assert not [name for name, _ in reply.headers if name == "set-cookie"]
         for wrong in ("/static/000000000000/htmx.min.js", "/static/x/../pages.py", f"{loaded[0]}x", "/static/x/%2e%2e"):
             assert (await visitor.go(wrong)).status == 404
+        assert (await visitor.go(loaded[0], host="evil.example")).status == 421
 
     asyncio.run(go())
 

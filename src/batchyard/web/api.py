@@ -196,7 +196,7 @@ class Api:
         page = self.pages.finds(call, segments)
         if page is not None:
             call.route = call.route or f"/{segments[0]}"
-            return await self.pages.answer(call, page)
+            return await page(call)
         probe = self.health.route(segments) or self.folder.route(segments)
         if probe is not None:
             call.route = "/".join(["", *segments])

@@ -22,7 +22,7 @@ from batchyard.web.dashboard.sessions import Sessions
 from batchyard.web.hosts import Hosts
 from batchyard.web.limits import CallLimits
 from batchyard.web.protocol import KNOWN_CALLER, ClientGone, Cut
-from batchyard.web.routes import Endpoint, Routes
+from batchyard.web.routes import Endpoint, Handler, Routes
 
 LARGEST_FORM = 64 * 1024
 _SAFE = ("GET", "HEAD")
@@ -51,25 +51,27 @@ class Dashboard:
         self._anybody = secrets.token_urlsafe(16)  # where any key opens the API, this one opens the pages
         self.routes = routes
 
-    def finds(self, call: ApiCall, segments: list[str]) -> Show | None:
+    def finds(self, call: ApiCall, segments: list[str]) -> Handler | None:
         """Return what answers this call, or None where it is none of ours."""
         method = "GET" if call.method == "HEAD" else call.method
         match method, segments:
             case "GET", ["static", mark, name]:
-                return lambda visit: self._assets.file(visit, mark, name)
+                return lambda call: self._static(call, mark, name)
             case "GET", ["sign-in"]:
-                return self._doors.ask
+                return lambda call: self._answer(call, self._doors.ask)
             case "POST", ["sign-in"]:
-                return self._doors.enter
+                return lambda call: self._answer(call, self._doors.enter)
             case "POST", ["sign-out"]:
-                return self._doors.leave
+                return lambda call: self._answer(call, self._doors.leave)
         found = (self.routes.methods(segments) or {}).get(method)
-        if found is None:
-            return None
-        call.route = found.path
-        return self._behind(found)
+        return None if found is None else lambda call: self._answer(call, self._behind(found))
 
-    async def answer(self, call: ApiCall, show: Show) -> Sendable:
+    async def _static(self, call: ApiCall, mark: str, name: str) -> Answer:
+        """Return a file that is the same for everybody, and so without a session: caches may keep it."""
+        self._hosts.base_url(call)
+        return await self._assets.file(call, mark, name)
+
+    async def _answer(self, call: ApiCall, show: Show) -> Sendable:
         """Return the page, or one that says why there is none."""
         try:
             call.base_url = self._hosts.base_url(call)
