@@ -77,6 +77,13 @@ POSTGRES = [
         ALONE,
     ),
     Bug(
+        "nobody hears of a new owner",
+        "store/postgres_owners.py",
+        "    if is_new:",
+        "    if False:",
+        "tests/e2e/test_roles.py",
+    ),
+    Bug(
         "an API process runs batches too",
         "app/process.py",
         'if self._settings.role != "api" else []',

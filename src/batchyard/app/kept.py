@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from batchyard.app import folder
@@ -24,14 +25,14 @@ NO_OBSTORE = "--objects needs obstore, which is not installed: pip install 'batc
 @dataclass(frozen=True, slots=True)
 class Kept:
     """``outbox`` opens what webhooks are sent from. ``follow`` are tasks that the process keeps running; they get what
-    is to be called when there may be work."""
+    is to be called when there may be work, and when an owner came."""
 
     store: Store
     blobs: Blobs
     clock: FolderClock | DatabaseClock
     shelf: KeyShelf
     outbox: Callable[[], Outbox]
-    follow: tuple[Callable[[Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
+    follow: tuple[Callable[[Callable[[], None], Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
 
 
 @asynccontextmanager
@@ -58,7 +59,7 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
         await time.set()
         shelf = await asyncio.to_thread(key_shelf, settings)
         blobs = await _blobs(settings, store.identity)
-        follow = (lambda tell: listen(url, tell), lambda _tell: time.follow())
+        follow = (partial(listen, url), lambda *_: time.follow())
         yield Kept(store, blobs, time, shelf, store.outbox, follow)
     finally:
         await store.close()

@@ -198,7 +198,10 @@ class App:
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)
             parts = self._begun() if self._settings.role != "api" else []
-            following = [asyncio.create_task(follow(self.wake), name="follow") for follow in self._follow]
+            following = [
+                asyncio.create_task(follow(self.wake, self._dispatcher.beat_soon), name="follow")
+                for follow in self._follow
+            ]
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")

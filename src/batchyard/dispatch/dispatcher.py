@@ -10,6 +10,7 @@ what was gathered: while the store commits that, the calls of the turn before go
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
@@ -77,6 +78,7 @@ class Dispatcher:
         self._stopped = stopped or Stopped(emit)
         self._queue = Queue(work, lanes, clock, self._pace.refresh, weight=weight, stopped=self._stopped)
         self._wake = asyncio.Event()
+        self._beat_wanted = asyncio.Event()
         lanes.when_freed(self._wake.set)
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed, claims=self._queue)
         self._canaries = Canaries(lanes, clock, emit, self._wake.set)
@@ -96,6 +98,10 @@ class Dispatcher:
             beats.cancel()
             ends = (beats, self._attempts.abandon(), self._canaries.abandon())
             await asyncio.gather(*ends, return_exceptions=True)
+
+    def beat_soon(self) -> None:
+        """Another owner came: our share of every limit is smaller from the next heartbeat on."""
+        self._beat_wanted.set()
 
     def wake(self) -> None:
         """Look at the backlog again: a batch came, or was canceled."""
@@ -137,7 +143,9 @@ class Dispatcher:
             except StoreUnavailable as error:  # we stop sending by ourselves when the lease time is over
                 self._emit(StoreFailed("heartbeat", str(error)))
                 pause = min(pause, STORE_PAUSE)
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._beat_wanted.wait(), pause)
+            self._beat_wanted.clear()
 
     async def _beat(self) -> None:
         sent = self._clock.monotonic()

@@ -9,14 +9,12 @@ from batchyard.domain.errors import NotFound
 from batchyard.domain.quota import Load
 from batchyard.ports import Page, Ready
 from batchyard.store import postgres_views
+from batchyard.store.postgres_owners import NEWS
 from batchyard.store.postgres_rows import BATCHES, StoredBatch, batches
 from batchyard.store.sqlite_rows import micros, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
-
-NEWS = "batchyard"
-"""The channel on which other processes are told that there is something to do."""
 
 
 async def find(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, lock: bool = False) -> StoredBatch:

@@ -16,7 +16,8 @@ from batchyard.domain.ids import batch_id
 from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.run_order import run_orders
 from batchyard.ports import NewBatch
-from batchyard.store.postgres_batches import NEWS, load
+from batchyard.store.postgres_batches import load
+from batchyard.store.postgres_owners import NEWS
 from batchyard.store.postgres_rows import batches, plain
 from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, micros, moment
 

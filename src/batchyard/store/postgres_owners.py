@@ -11,16 +11,22 @@ if TYPE_CHECKING:
 
 CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 """The database's own time, in microseconds since 1970."""
+NEWS = "batchyard"
+"""The channel on which other processes are told that there is something to do."""
+NEW_OWNER = "owner"
+"""What is told there when an owner came."""
 
 
 async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_micros: int) -> int:
     """Note the owner's heartbeat, at the database's own time without ``now``; return how many owners live."""
-    await db.execute(
+    is_new = await db.fetchval(
         f"insert into owners (id, beat) values ($1, coalesce($2::bigint, {CLOCK}))"  # noqa: S608
-        " on conflict (id) do update set beat = excluded.beat",
+        " on conflict (id) do update set beat = excluded.beat returning xmax = 0",
         owner,
         now,
     )
+    if is_new:  # the others have a smaller share from now on
+        await db.execute(f"notify {NEWS}, '{NEW_OWNER}'")
     return int(
         await db.fetchval(
             f"select count(*) from owners where coalesce($1::bigint, {CLOCK}) - beat < $2",  # noqa: S608
