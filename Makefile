@@ -66,7 +66,7 @@ screenshots: .venv/.dev ## make the pictures of docs/dashboard.md anew (needs Ch
 .PHONY: screenshots
 
 lock: ## pin the requirements anew (needs pip-tools)
-	cd requirements && for name in run dev bench fuzz; do \
+	cd requirements && for name in run dev bench fuzz server ray; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
 
