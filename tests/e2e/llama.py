@@ -7,6 +7,7 @@ takes several minutes. Without a C++ compiler, or a way to the source, the tests
 import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tarfile
@@ -115,6 +116,16 @@ class LlamaServer:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: its connections stay open, and nothing comes over them any more."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def metric(self, name: str) -> float:
         """Return one of its own counters."""

@@ -28,6 +28,7 @@ url = "{url}"
 api = "{api}"
 stream = {stream}
 concurrency = {concurrency}
+{more}
 """
 WAIT_SECONDS = 240.0
 
@@ -50,10 +51,10 @@ def server(llama_server: LlamaServer, dialect: str, tmp_path: Path) -> Iterator[
         yield started
 
 
-def batchyard(upstream: LlamaServer, dialect: str, folder: Path, concurrency: int = 8) -> ServerProcess:
+def batchyard(upstream: LlamaServer, dialect: str, folder: Path, concurrency: int = 8, more: str = "") -> ServerProcess:
     api, _, streamed = dialect.partition(", ")
     stream = "true" if streamed else "false"
-    tables = TABLE.format(url=upstream.url, api=api, stream=stream, concurrency=concurrency)
+    tables = TABLE.format(url=upstream.url, api=api, stream=stream, concurrency=concurrency, more=more)
     (folder / "batchyard.toml").write_text(tables)
     return ServerProcess(folder / "data")
 
@@ -77,6 +78,22 @@ def created(server: ServerProcess, requests: list[Params]) -> str:
 def ended(server: ServerProcess, batch: str) -> None:
     until = time.monotonic() + WAIT_SECONDS
     while server.call("GET", f"/v1/messages/batches/{batch}")["processing_status"] != "ended":
+        assert time.monotonic() < until, server.log()[-2000:]
+        time.sleep(0.05)
+
+
+def succeeded(server: ServerProcess, batch: str, count: int) -> None:
+    """Wait until so many of a batch have."""
+    until = time.monotonic() + WAIT_SECONDS
+    while server.call("GET", f"/v1/messages/batches/{batch}")["request_counts"]["succeeded"] < count:
+        assert time.monotonic() < until, server.log()[-2000:]
+        time.sleep(0.02)
+
+
+def wait_until_one_hung(server: ServerProcess) -> None:
+    none = 'batchyard_attempts_total{outcome="hung",upstream="llama"} 0.0'
+    until = time.monotonic() + WAIT_SECONDS
+    while none in server.raw("GET", "/metrics")[1].decode():
         assert time.monotonic() < until, server.log()[-2000:]
         time.sleep(0.05)
 
@@ -194,11 +211,7 @@ def test_a_server_that_is_killed_and_comes_back_costs_no_line(dialect: str, tmp_
     llama.build()
     with LlamaServer(tmp_path) as upstream, batchyard(upstream, dialect, tmp_path, concurrency=4) as server:
         batch = created(server, [params(f"{number}", max_tokens=100) for number in range(60)])
-        until = time.monotonic() + WAIT_SECONDS
-        while server.call("GET", f"/v1/messages/batches/{batch}")["request_counts"]["succeeded"] < 5:
-            assert time.monotonic() < until
-            time.sleep(0.02)
-
+        succeeded(server, batch, 5)
         upstream.kill()
         threading.Timer(1.0, upstream.start).start()
         ended(server, batch)
@@ -210,3 +223,29 @@ def test_a_server_that_is_killed_and_comes_back_costs_no_line(dialect: str, tmp_
         assert seen["answered"] == 60
         assert 1 <= seen["unknown"] <= 4, seen  # what was in flight at the kill, and nothing else
         assert set(seen) <= {"answered", "unknown", "notstarted"}, seen
+
+
+@pytest.mark.parametrize("dialect", [one for one in DIALECTS if "streamed" in one])
+def test_a_server_that_falls_silent_is_left_long_before_its_calls_time_out(dialect: str, tmp_path: Path) -> None:
+    """Its calls are given up after five seconds without a word, not after the ten minutes that one may take."""
+    llama.build()
+    limits = 'silence = "5s"\nfirst_byte = "5s"'
+    lengths = [300 + 100 * (number % 5) for number in range(16)]  # so that not all end at the same time
+    with LlamaServer(tmp_path) as upstream, batchyard(upstream, dialect, tmp_path, 4, limits) as server:
+        batch = created(server, [params(f"{number}", max_tokens=length) for number, length in enumerate(lengths)])
+        succeeded(server, batch, 4)
+
+        upstream.freeze()
+        try:
+            wait_until_one_hung(server)
+        finally:
+            upstream.thaw()
+        ended(server, batch)
+
+        lines = server.results(batch)
+        assert Counter(line["result"]["type"] for line in lines) == {"succeeded": 16}, lines
+        assert [message["usage"]["output_tokens"] for message in messages(lines)] == lengths
+        seen = outcomes(server, batch)
+        assert seen["answered"] == 16
+        assert 1 <= seen["hung"] <= 4, seen
+        assert set(seen) <= {"answered", "hung", "notstarted"}, seen
