@@ -11,16 +11,21 @@ from batchyard.domain.errors import DataRefused
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target
 from batchyard.domain.windows import Window, is_open, opens_at, window
-from batchyard.ports import Call, Clock, Upstream
+from batchyard.ports import Call, Clock, EngineGauge, Upstream
 from batchyard.settings import Settings
 from batchyard.upstream.batches import BatchesUpstream
 from batchyard.upstream.chat_completions import ChatUpstream
+from batchyard.upstream.engine import MetricsGauge
 from batchyard.upstream.exchange import CallLimits
 from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.upstream_tables import BATCHES, SIMULATOR, UpstreamTable
 
+WITH_METRICS = frozenset({"vllm", "sglang", "llama.cpp"})
+"""Kinds of servers that tell of their own line."""
+SHORT_LINE = 2
+"""Calls in that line where nothing else is set: the engine finds the next one, and nobody waits long."""
 ONLY = "upstream"
 """The name of the upstream that ``--upstream`` makes."""
 
@@ -45,9 +50,18 @@ def places(settings: Settings, clock: Clock) -> list[Place]:
             _hours(table, clock),
             by_batch=table.api == BATCHES,
             opens_at=_opening(table, clock),
+            gauge=_gauge(table),
+            line=SHORT_LINE if table.line is None else table.line,
         )
         for table in tables(settings)
     ]
+
+
+def _gauge(table: UpstreamTable) -> EngineGauge | None:
+    """Only where the operator says that it is such a server: nobody else is asked for metrics."""
+    if table.url is None or table.api == BATCHES or (table.line is None and table.server not in WITH_METRICS):
+        return None
+    return MetricsGauge(table.url, table.key)
 
 
 def batch_places(settings: Settings, clock: Clock) -> list[BatchPlace]:

@@ -53,6 +53,11 @@ class UpstreamTable:
     first_byte: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time until an answer begins.")
     silence: timedelta | None = absent(duration("100ms", "1d"), "no limit", "Time between two parts of an answer.")
     max_answer_bytes: int = setting(whole(1024, 2**32), "67108864", "Most bytes of one answer.")
+    line: int | None = absent(
+        whole(0, 100_000),
+        "2 for vllm, sglang and llama.cpp",
+        "Calls that may wait inside it, by its /metrics: batches leave the rest of it to others.",
+    )
     windows: tuple[str, ...] = setting(WINDOWS, "", "Hours in which batches may use it; calls may at any.")
     timezone: str = setting(TIMEZONE, "UTC", "Where the clock of these hours is.")
     carrier_requests: int = setting(whole(1, 100_000), "10000", "Most requests in one batch there.")
@@ -106,6 +111,8 @@ def _upstream(file: Path, name: str, table: dict[str, object], environ: Mapping[
         raise ConfigError(f"{where} {needs}")
     if upstream.api != BATCHES and (idle := FOR_BATCHES & table.keys()):
         raise ConfigError(f'{where}: {min(idle)} is for a server that takes batches: api = "{BATCHES}"')
+    if upstream.api in (BATCHES, SIMULATOR) and upstream.line is not None:
+        raise ConfigError(f"{where}: line is for a server that tells of its line at /metrics")
     if upstream.model is not None and upstream.models:
         raise ConfigError(f"{where} has both model and models: model is for every name, models for some; keep one")
     return upstream

@@ -95,6 +95,7 @@ def test_a_key_may_be_in_a_file(tmp_path: Path) -> None:
         (f'{ONE}model = "a"\nmodels = {{ b = "c" }}\n', "upstreams.one has both model and models"),
         (f"{ONE}models = {{ b = 1 }}\n", "upstreams.one: models must be a table of patterns and names"),
         (f'{ONE}poll = "1s"\n', 'upstreams.one: poll is for a server that takes batches: api = "batches"'),
+        ('[upstreams.one]\napi = "simulator"\nline = 2\n', "upstreams.one: line is for a server that tells"),
         (f'{THREE}to = ["one", "three"]\n', "route 1: three takes batches: it must be the only one of its route"),
         (f'{THREE}to = "three"\nfallback = "one"\n', "route 1: three takes batches: it must be the only one"),
         (f'{THREE}to = "one"\nfallback = "three"\n', "route 1: three takes batches: it must be the only one"),

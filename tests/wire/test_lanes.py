@@ -38,7 +38,9 @@ class Desk:
         self.asked: list[Sequence[object]] = []
 
     def board(self) -> Board:
-        upstream = UpstreamState("local", 8, 4, taken=2, open=True, paused=False, carriers=None)
+        upstream = UpstreamState(
+            "local", 8, 4, taken=2, open=True, paused=False, carriers=None, waiting=2, running=9, room=None
+        )
         return Board([upstream], [LANE])
 
     async def pause(self, upstream: str, model: str | None, *, paused: bool) -> str:

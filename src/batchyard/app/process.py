@@ -213,6 +213,8 @@ class App:
             await self._server.close(CLOSE_SECONDS)
             for place in self._places:
                 await place.upstream.close()
+                if place.gauge is not None:
+                    await place.gauge.close()
             await self._carriers.close()
             self._book.close()
 

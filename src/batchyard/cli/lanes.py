@@ -22,6 +22,7 @@ STATES = {
 }
 REASONS = {
     "slots": "the upstream's slots are in use",
+    "line": "enough wait inside the server",
     "limit": "its own slots are in use",
     "pace": "the server's rate limit",
 }
@@ -51,7 +52,8 @@ def list_(server: Server, json: AsJson = False) -> int:
     for upstream in told["upstreams"]:
         carriers = f", {upstream['carriers']} carriers under way" if upstream["carriers"] is not None else ""
         state = "paused" if upstream["paused"] else "open" if upstream["open"] else "closed at this hour"
-        say(f"{upstream['upstream']}: {upstream['taken']} of {upstream['share']} slots in use, {state}{carriers}")
+        line = "" if upstream["waiting"] is None else f", {upstream['waiting']} wait inside it"
+        say(f"{upstream['upstream']}: {upstream['taken']} of {upstream['share']} slots in use, {state}{line}{carriers}")
     return 0
 
 

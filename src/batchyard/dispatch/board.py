@@ -63,6 +63,7 @@ class LaneBoard:
         return Board(upstreams, lanes)
 
     def _upstream(self, name: str, server: Server) -> UpstreamState:
+        load = server.line.load
         return UpstreamState(
             upstream=name,
             limit=server.limit,
@@ -71,6 +72,9 @@ class LaneBoard:
             open=server.is_open(),
             paused=self._lanes.is_paused(name),
             carriers=self.carriers(name),
+            waiting=None if load is None else load.waiting,
+            running=None if load is None else load.running,
+            room=server.line.cap,
         )
 
     def _lane(self, lane: Lane, pending: int) -> LaneState:
@@ -121,4 +125,6 @@ def _waiting(slots: Slots, state: str, now: float) -> str | None:
         return state
     if slots.server.taken >= slots.server.ceiling:
         return "slots"
+    if slots.server.line.cap is not None and slots.server.running + slots.server.calls >= slots.server.line.cap:
+        return "line"
     return "limit" if slots.taken >= slots.limiter.limit else "pace"

@@ -17,6 +17,7 @@ from batchyard.dispatch.attempts import Attempts
 from batchyard.dispatch.board import LaneBoard
 from batchyard.dispatch.canary import Canaries
 from batchyard.dispatch.doubt import Doubt
+from batchyard.dispatch.engine_watch import EngineWatch
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
@@ -92,11 +93,13 @@ class Dispatcher:
     async def run(self) -> None:
         """Work until drained. Raises only for bugs; cancelling it is a sudden end, which loses nothing."""
         beats = asyncio.create_task(self._beats(), name="heartbeat")
+        watch = asyncio.create_task(EngineWatch(self._lanes, self._clock, self._emit).run(), name="engines")
         try:
             await self._turns()
         finally:
             beats.cancel()
-            ends = (beats, self._attempts.abandon(), self._canaries.abandon())
+            watch.cancel()
+            ends = (beats, watch, self._attempts.abandon(), self._canaries.abandon())
             await asyncio.gather(*ends, return_exceptions=True)
 
     def beat_soon(self) -> None:

@@ -18,7 +18,7 @@ from batchyard.domain.outcome import Outcome, Refused
 from batchyard.domain.result import RequestError
 from batchyard.domain.routes import Names, Route, Target, route
 from batchyard.domain.splice import splice
-from batchyard.ports import Call, Clock, Stream, Upstream
+from batchyard.ports import Call, Clock, EngineGauge, Stream, Upstream
 
 MOST_LANES = 256
 """Lanes of one upstream, so that models which clients make up cannot fill the memory; all further models share one."""
@@ -34,7 +34,8 @@ NOWHERE_SLOTS = 64
 class Place:
     """An upstream as lanes use it: its name, most calls in flight over all our processes, what it calls its models,
     and whether batches may use it at this hour. ``by_batch``: it takes batches itself, so requests of ours travel there
-    in carriers, and only calls that somebody waits for use its lanes."""
+    in carriers, and only calls that somebody waits for use its lanes.
+    ``gauge`` tells how many calls wait inside it; batches keep that within ``line``."""
 
     name: str
     upstream: Upstream
@@ -44,6 +45,8 @@ class Place:
     by_batch: bool = False
     opens_at: Callable[[], datetime | None] = lambda: None
     """When its hours begin; None while they are now."""
+    gauge: EngineGauge | None = None
+    line: int = 0
 
 
 class Lane:
@@ -81,7 +84,7 @@ class Lanes:
     def __init__(self, places: Sequence[Place], routes: Sequence[Route], clock: Clock, emit: Emit) -> None:
         self._places = {place.name: place for place in places}
         self._routes, self._clock, self._emit = routes, clock, emit
-        self._servers = {place.name: Server(place.limit, place.is_open) for place in places}
+        self._servers = {place.name: Server(place.limit, place.is_open, place.gauge, place.line) for place in places}
         self._lanes: dict[str, dict[str, Lane]] = {place.name: {} for place in places}
         self._ways: dict[str, Ways] = {}
         nowhere = Place("(no route)", _Nowhere(), NOWHERE_SLOTS)

@@ -7,16 +7,23 @@ adds no result that could be lost.
 
 from collections.abc import Callable
 
+from batchyard.domain.engine_line import EngineLine
 from batchyard.domain.limiter import Limiter
 from batchyard.domain.patience import Patience
 from batchyard.domain.retry_budget import RetryBudget
+from batchyard.ports import EngineGauge
 
 
 class Server:
     """The slots of one upstream, over all its lanes. ``limit`` is the operator's, ``ceiling`` our share of it."""
 
-    def __init__(self, limit: int, is_open: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self, limit: int, is_open: Callable[[], bool] = lambda: True, gauge: EngineGauge | None = None, line: int = 0
+    ) -> None:
         assert limit > 0
+        self.gauge = gauge
+        self.line = EngineLine(line)
+        """What bounds batches alone: calls that somebody waits for are who the short line is for."""
         self.is_open = is_open
         """Whether batches may use the upstream at this hour; calls that somebody waits for may at any."""
         self.limit = self.ceiling = limit
@@ -74,6 +81,8 @@ class Slots:
             self._wanted = True
             return 0
         left = server.ceiling - server.running - server.settled - server.calls
+        if server.line.cap is not None:
+            left = min(left, server.line.cap - server.running - server.calls)
         return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
 
     @property

@@ -28,9 +28,9 @@ class LaneState(msgspec.Struct, frozen=True):
     ``state``: ``open``; ``held`` after failures, until ``opens_in`` seconds from now; ``probing`` until a small call
     came back well; ``recovering`` while it opens again; ``paused`` by the operator; ``closed`` at this hour.
     ``waiting``: why ``pending`` requests do not begin: the state's name, or ``slots`` (the operator's limit is in use,
-    also by other lanes), ``limit`` (the learnt one is), ``pace`` (what is left of the server's rate limits); None
-    where none is kept waiting. ``limit``: slots that are given out now. ``bounded_by``: what made that less than the
-    operator's: ``outage``, ``refusals``, ``queueing``; None where nothing did.
+    also by other lanes), ``line`` (enough wait inside the server), ``limit`` (the learnt one is in use), ``pace`` (what
+    is left of the server's rate limits); None where none is kept waiting. ``limit``: slots that are given out now.
+    ``bounded_by``: what made that less than the operator's: ``outage``, ``refusals``, ``queueing``; None: nothing did.
 
     ``requests``: attempts in flight. ``calls``: calls in flight that somebody waits for. ``committing``: attempts that
     ended and keep their slot until they are stored. ``answers_per_second``: while all was well. ``seconds_usual`` and
@@ -58,6 +58,8 @@ class LaneState(msgspec.Struct, frozen=True):
 class UpstreamState(msgspec.Struct, frozen=True):
     """One upstream. ``limit`` is the operator's, ``share`` this process's part of it; ``taken`` slots are in use.
 
+    ``waiting`` and ``running``: calls inside it, whoever sent them, where it tells. ``room``: how many of ours may be
+    there so that its own line stays short; None where nothing bounds them.
     ``carriers``: batches of ours that are under way there, where it takes batches itself.
     """
 
@@ -68,6 +70,9 @@ class UpstreamState(msgspec.Struct, frozen=True):
     open: bool
     paused: bool
     carriers: int | None
+    waiting: int | None = None
+    running: int | None = None
+    room: int | None = None
 
 
 class Board(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.hooks import Outbox, Post, Told, Webhooks
-from batchyard.ports.lanes import LaneDesk, LanePauses
+from batchyard.ports.lanes import EngineGauge, LaneDesk, LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.prices import Prices
@@ -31,6 +31,7 @@ __all__ = [
     "Carriers",
     "Clock",
     "Damaged",
+    "EngineGauge",
     "Final",
     "KeyShelf",
     "Keys",

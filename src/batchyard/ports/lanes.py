@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from batchyard.domain.engine_line import EngineLoad
 from batchyard.domain.lane_state import Board
 
 
@@ -31,3 +32,13 @@ class LaneDesk(Protocol):
         Calls in flight go on, and so do those that somebody waits for. Other owners follow with their next heartbeat.
         Raises ``NotFound`` for what is not there.
         """
+
+
+class EngineGauge(Protocol):
+    """What a model server tells of the calls inside it."""
+
+    async def load(self) -> EngineLoad | None:
+        """Return it as of now, within seconds; None where it tells nothing, whatever the reason. Costs no slot."""
+
+    async def close(self) -> None:
+        """Let go of everything. Closing twice is allowed."""

@@ -28,9 +28,10 @@ LANES: Mapping[tuple[str, str], Operation] = {
 _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "integer", "minimum": 0}
 _SECONDS: Schema = {"type": ["number", "null"], "minimum": 0}
+_PERHAPS: Schema = {"type": ["integer", "null"]}
 _YES: Schema = {"type": "boolean"}
 _STATES = ("open", "held", "probing", "recovering", "paused", "closed")
-_REASONS = ("held", "probing", "paused", "closed", "slots", "limit", "pace")
+_REASONS = ("held", "probing", "paused", "closed", "slots", "line", "limit", "pace")
 
 LANE_OBJECTS: Mapping[str, Schema] = {
     "Lanes": exactly(
@@ -47,7 +48,7 @@ LANE_OBJECTS: Mapping[str, Schema] = {
             "taken": _NUMBER,
             "open": _YES,
             "paused": _YES,
-            "carriers": {"type": ["integer", "null"]},
+            **dict.fromkeys(("carriers", "waiting", "running", "room"), _PERHAPS),
         }
     ),
     "LaneState": exactly(
