@@ -110,8 +110,8 @@ FLOW = [
     Bug(
         "what stalled comes back ahead of the others",
         "dispatch/troubled.py",
-        "            seconds += min(LONGEST_BACKLOG, rounds * patience)\n",
-        "            pass\n",
+        "            seconds += min(LONGEST_BACKLOG, self._claims",
+        "            seconds += min(0.0, self._claims",
         TROUBLE,
     ),
     Bug(
@@ -180,8 +180,8 @@ FLOW = [
     Bug(
         "the line inside a server bounds nothing",
         "dispatch/slots.py",
-        "            left = min(left, server.line.cap - server.running - server.calls)\n",
-        "            pass\n",
+        "        if server.line.cap is not None and server.running + server.calls >= server.line.cap:\n",
+        "        if False:\n",
         "tests/simulation/test_engine_line.py",
     ),
     Bug(
@@ -211,5 +211,12 @@ FLOW = [
         "            self.cap = self.load = None\n",
         "            pass\n",
         "tests/unit/test_engine_line.py",
+    ),
+    Bug(
+        "what is measured over an outage is taken for the usual rate",
+        "dispatch/troubled.py",
+        "    return slots.limiter.usual_limit / max(0.001, slots.patience.all_but(0.5) or 1.0)\n",
+        "    return slots.limiter.good_rate or 1.0\n",
+        TROUBLE,
     ),
 ]

@@ -74,6 +74,28 @@ def test_one_poison_request_in_a_hundred_costs_the_others_a_twentieth_at_most(
     assert sum(poisoned.upstream.repeated.values()) == sum(tries.values()) - len(tries)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_hung_over_an_outage_comes_again_when_the_others_are_done_and_not_long_after(seed: int) -> None:
+    async def main() -> None:
+        def step(params: bytes, attempt: int) -> Step:
+            if is_poison(params) and attempt == 1:
+                return HANGS, answered()
+            return (0.01, CRASHED) if 15.0 <= here.clock.monotonic() < 25.0 else (0.5, answered())
+
+        upstream = ScriptedUpstream(per_request(step))
+        here = World(upstream, limit=20, seed=seed)
+        await here.start()
+        batch = await here.create(2_000, models=["m"])
+        await here.ended(batch)
+
+        assert (await here.kinds(batch)).count("succeeded") >= 1_980
+        assert len([seen for seen in upstream.calls if seen.cut]) >= 10
+        assert here.clock.monotonic() <= 50 + 10 + 60  # the work, the outage, and a hold, a ramp, delays of retries
+        await here.kill()
+
+    run_virtual(main(), limit=86400)
+
+
 def test_a_long_answer_that_looked_stalled_gets_all_its_time_the_second_time() -> None:
     def step(params: bytes, _attempt: int) -> Step:
         return (300.0 if is_poison(params) else 0.5), answered()

@@ -88,7 +88,7 @@ class Running:
                 break  # they are in the order of their beginning
             if attempt.sent is None or attempt.stalled or attempt.cut or attempt.lease.unknowns:
                 continue
-            patience, limit = attempt.lane.slots.patience, attempt.lane.slots.limiter.limit
+            patience, limit = attempt.lane.slots.patience, attempt.lane.slots.limiter.usual_limit
             if patience.is_over(now - attempt.sent, patience.answers - attempt.answers_before, limit):
                 found.append(attempt)
         return found

@@ -72,7 +72,7 @@ class Slots:
         """Calls at the server now, of both kinds."""
 
     def room(self, now: float) -> int:
-        """Return how many attempts may be picked now."""
+        """Return how many attempts may be picked now. Ask again after each: not every bound is counted."""
         server = self.server
         self.limiter.ceiling = server.ceiling
         if self.paused or not server.is_open():
@@ -80,9 +80,9 @@ class Slots:
         if self._canary and self.limiter.is_probing:
             self._wanted = True
             return 0
+        if server.line.cap is not None and server.running + server.calls >= server.line.cap:
+            return 0
         left = server.ceiling - server.running - server.settled - server.calls
-        if server.line.cap is not None:
-            left = min(left, server.line.cap - server.running - server.calls)
         return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
 
     @property

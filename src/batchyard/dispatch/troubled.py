@@ -16,6 +16,7 @@ import msgspec
 
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
+from batchyard.dispatch.slots import Slots
 from batchyard.domain.outcome import Retry, Trace
 from batchyard.domain.retry import delay_seconds
 
@@ -25,7 +26,10 @@ WANTED_SHARE, IDLE_SHARE = 0.05, 0.5
 """Of a lane's slots, how many are for requests that stalled or broke before: while others want them, and else."""
 KEPT_SHARE = 0.01
 """Of a lane's slots, how many calls that stall are left alone: the longest answer of all may be among them."""
-LONGEST_BACKLOG = 3600.0
+LONGEST_BACKLOG = 300.0
+"""Seconds that a stalled request waits at most behind the others: they may be gone sooner than it seemed."""
+LONGEST_PUT_OFF = 15.0
+"""Seconds after which one without a slot is looked at again: then nobody else may want it."""
 LOOK_EVERY = 0.1
 """Seconds between looks for calls that stall."""
 
@@ -61,7 +65,7 @@ class Troubled:
             return True
         lane = attempt.lane
         share = WANTED_SHARE if self._claims.is_wanted(lane) else IDLE_SHARE
-        if self._suspects[lane] >= max(1, int(share * lane.slots.limiter.limit)):
+        if self._suspects[lane] >= max(1, int(share * lane.slots.limiter.usual_limit)):
             return False
         self._suspects[lane] += 1
         attempt.suspect = True
@@ -70,10 +74,10 @@ class Troubled:
     def put_off(self, attempt: Attempt, now: datetime, jitter: float) -> Retry:
         """Return the settlement of an attempt that did not begin: nothing was sent, nothing is counted.
 
-        It is looked at again ever more rarely, up to once a minute.
+        It is looked at again ever more rarely.
         """
         lease = attempt.lease
-        ready_at = now + timedelta(seconds=delay_seconds(lease.attempt, None, jitter))
+        ready_at = now + timedelta(seconds=min(LONGEST_PUT_OFF, delay_seconds(lease.attempt, None, jitter)))
         trace = Trace("notstarted", attempt.started_at, now, "put_off")
         return Retry(lease, ready_at, trace, lease.paid, lease.failures, lease.unknowns)
 
@@ -83,9 +87,8 @@ class Troubled:
             return retry
         slots = attempt.lane.slots
         seconds = slots.budget.put_off(slots.limiter.good_rate, now)
-        if attempt.stalled and (patience := slots.patience.seconds) is not None:
-            rounds = self._claims.waiting_for(attempt.lane) / slots.limiter.limit
-            seconds += min(LONGEST_BACKLOG, rounds * patience)
+        if attempt.stalled:
+            seconds += min(LONGEST_BACKLOG, self._claims.waiting_for(attempt.lane) / _answers_a_second(slots))
         return (
             retry
             if not seconds
@@ -134,3 +137,8 @@ class Troubled:
                 yield
         finally:
             self._lonely -= 1
+
+
+def _answers_a_second(slots: Slots) -> float:
+    """How quickly the lane works off what waits while it is well: what was measured over an outage is far less."""
+    return slots.limiter.usual_limit / max(0.001, slots.patience.all_but(0.5) or 1.0)

@@ -66,10 +66,13 @@ class Limiter:
         """Attempts that may be in flight when the lane is not held."""
         if self._probing:
             return 1
+        return self.usual_limit if self._ramp is None else min(self.usual_limit, int(self._ramp))
+
+    @property
+    def usual_limit(self) -> int:
+        """Attempts that may be in flight while the server is well: what the limit is, or comes back to."""
         limit = min(self.ceiling, self._refusals.cap)
-        if self._queueing.cap is not None:
-            limit = min(limit, self._queueing.cap)
-        return limit if self._ramp is None else min(limit, int(self._ramp))
+        return limit if self._queueing.cap is None else min(limit, self._queueing.cap)
 
     @property
     def bounded_by(self) -> str | None:

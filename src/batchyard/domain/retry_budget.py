@@ -12,7 +12,7 @@ MOST = 100.0
 """Retries that can be saved up: after a million answers an outage shall not cost a hundred thousand."""
 LEAST_RATE = 1.0
 """Retries a second that go in any case, and a tenth of the lane's answers where that is more."""
-LONGEST = 1800.0
+LONGEST = 600.0
 """Seconds that a retry is put off at most."""
 
 
