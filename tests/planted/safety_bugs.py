@@ -234,9 +234,9 @@ SAFE = [
     ),
     Bug(
         "a body stays when its batch is deleted",
-        "web/batches.py",
-        "    return [batch.body, *(",
-        "    return [*(",
+        "web/deletes.py",
+        "        for name in [batch.body, *(",
+        "        for name in [*(",
         "tests/e2e/test_deletion.py",
     ),
     Bug(
@@ -340,5 +340,12 @@ SAFE = [
         '            raise CommitUnknown(f"commit: {explained(fault)}") from fault',
         "            raise",
         "tests/inject/test_inject.py",
+    ),
+    Bug(
+        "files stay when the answer of a delete was lost",
+        "web/deletes.py",
+        "            self._doubts.add(doubt)\n",
+        "            doubt.cancel()\n",
+        STORIES,
     ),
 ]

@@ -25,6 +25,7 @@ from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import SlowStore, StoreAround
 from batchyard.testing.time import START, VirtualTimeExceeded, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, Seen, answered
+from batchyard.web.deletes import Deletes
 from tests.simulation.invariants import Broken, Claims
 from tests.simulation.story import Step, Story
 from tests.simulation.watch import Life, Watch
@@ -125,6 +126,7 @@ class Play(World):
         self.store = Troubled(slow, self._fault)
         self.memory_blobs = MemoryBlobs(monotonic=self.loop.time, token=lambda: f"{self.chance.getrandbits(128):032x}")
         self.blobs = self.memory_blobs
+        self.deletes = Deletes(self.store, self.blobs)
         self.disk = Disk()
         self.space = self.disk
         self.duties = replace(self.duties, retain_results_for=RETENTION)
@@ -255,10 +257,7 @@ class Play(World):
         async def delete() -> None:
             assert life.batch is not None
             life.deleting = True
-            gone = await self.store.delete(life.workspace, life.batch.id)
-            sealed = gone.sealed
-            for name in (gone.body, *((sealed.results, sealed.index, sealed.ledger) if sealed else ())):
-                await self.blobs.delete(name)
+            await self.deletes.delete(life.workspace, life.batch.id)
 
         try:
             await self.ask(delete)

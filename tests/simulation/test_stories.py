@@ -78,6 +78,19 @@ def test_a_bug_is_told_by_the_smallest_story_that_shows_it(monkeypatch: pytest.M
     assert "BROKEN: a request that was sent twice" in told(least, again)
 
 
+def test_a_delete_whose_answer_was_lost_leaves_no_bytes() -> None:
+    steps = (
+        Step(17.65, "create", 40.0, requests=1, word="v"),
+        Step(27.22, "create", 120.0, requests=10, word="v"),
+        Step(30.71, "trouble", 45.0, word="delete"),
+        Step(57.30, "delete"),
+    )
+
+    for seed in range(5162, 5166):
+        story = Story(seed=seed, limit=1, longest_call=12.0, steps=steps)
+        assert played(story).broken is None
+
+
 def test_an_invariant_that_breaks_inside_an_attempt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Attempts, "_may_send", lambda *_: True)
     steps = (

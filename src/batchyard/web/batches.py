@@ -1,14 +1,12 @@
 """Retrieve, list, cancel and delete."""
 
-from contextlib import suppress
-
 from batchyard import wire
-from batchyard.domain.batch import Batch
-from batchyard.domain.errors import InvalidRequest, NotFound, StoreUnavailable
+from batchyard.domain.errors import InvalidRequest, NotFound
 from batchyard.domain.events import BatchDeleted, BatchPaused, CancelAsked, Emit
 from batchyard.domain.ids import is_batch_id
 from batchyard.ports import Batches, Blobs, Clock
 from batchyard.web.calls import Answer, ApiCall, page_limit
+from batchyard.web.deletes import Deletes
 
 
 class BatchCalls:
@@ -16,7 +14,7 @@ class BatchCalls:
 
     def __init__(self, batches: Batches, blobs: Blobs, clock: Clock, emit: Emit) -> None:
         self._batches = batches
-        self._blobs = blobs
+        self._deletes = Deletes(batches, blobs)
         self._clock = clock
         self._emit = emit
 
@@ -44,11 +42,8 @@ class BatchCalls:
         return Answer(wire.paused_json(batch))
 
     async def delete(self, call: ApiCall, batch_id: str) -> Answer:
-        batch = await self._batches.delete(call.workspace, known_form(batch_id))
+        batch = await self._deletes.delete(call.workspace, known_form(batch_id))
         self._emit(BatchDeleted(batch.id, batch.workspace))
-        for name in _blobs_of(batch):
-            with suppress(StoreUnavailable):  # the batch is gone all the same; the file is swept by its age
-                await self._blobs.delete(name)
         return Answer(wire.deleted_json(batch.id))
 
 
@@ -57,11 +52,6 @@ def known_form(batch_id: str) -> str:
     if not is_batch_id(batch_id):
         raise NotFound(f"Message Batch {batch_id[:100]} not found.")
     return batch_id
-
-
-def _blobs_of(batch: Batch) -> list[str]:
-    sealed = batch.sealed
-    return [batch.body, *([sealed.results, sealed.index, sealed.ledger] if sealed else [])]
 
 
 def cursor(call: ApiCall, name: str) -> str | None:
