@@ -17,6 +17,7 @@ from batchyard.dispatch.board import LaneBoard
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.sealer import seal
 from batchyard.domain.access import USUAL, Scope
+from batchyard.domain.call_events import CallAnswered
 from batchyard.domain.events import Event
 from batchyard.domain.forecast import Wait
 from batchyard.domain.outcome import Finish, Trace
@@ -170,6 +171,8 @@ class World:
     clock: SetClock = field(default_factory=SetClock)
     keys: Keys = field(default_factory=TableKeys)
     events: list[Event] = field(default_factory=list)
+    """What was told, but for the line that each API call has: those are in ``answered``."""
+    answered: list[CallAnswered] = field(default_factory=list)
     not_ready: str = ""
     metrics: Callable[[], Awaitable[bytes]] | None = None
     space: Space = field(default_factory=EndlessSpace)
@@ -180,6 +183,13 @@ class World:
     lanes: LaneDesk | None = None
     webhooks: Webhooks | None = None
     waits: Callable[[str], Wait | None] = lambda _model: None
+
+    def tell(self, event: Event) -> None:
+        """Keep an event."""
+        if isinstance(event, CallAnswered):
+            self.answered.append(event)
+        else:
+            self.events.append(event)
 
     @property
     def app(self) -> ASGIApp:
@@ -194,7 +204,7 @@ class World:
             prices=self.prices,
             keys=self.keys,
             clock=self.clock,
-            emit=self.events.append,
+            emit=self.tell,
             settings=self.settings,
             space=self.space,
             not_ready=lambda: self.not_ready,
