@@ -206,6 +206,20 @@ CHAT = [
         REQUEST,
     ),
     Bug(
+        "chat: Ollama thinks though it should not",
+        "domain/servers.py",
+        "            thinks_by_effort=True,\n",
+        "",
+        REQUEST,
+    ),
+    Bug(
+        "chat: a tool that must be called is left to Ollama, which does not heed it",
+        "domain/servers.py",
+        "            takes_tool_choice=False,\n",
+        "",
+        REQUEST,
+    ),
+    Bug(
         "chat: a host that only looks like Azure's gets the key in Azure's header",
         "upstream/heads.py",
         '(parts.hostname or "").endswith(_AZURE)',

@@ -137,6 +137,39 @@ def test_what_a_server_would_refuse_or_not_heed_is_not_sent(dialect: Dialect, na
     assert body(dialect, seed=1)["seed"] == 1
 
 
+@pytest.mark.parametrize(
+    ("members", "effort"),
+    [
+        ({"thinking": {"type": "disabled"}}, "none"),
+        ({"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}}, "none"),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "low"),
+        ({"thinking": {"type": "enabled"}}, "medium"),
+        ({"thinking": {"type": "adaptive"}}, None),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2000}, "output_config": {"effort": "high"}}, "high"),
+    ],
+)
+def test_ollama_is_told_by_an_effort_whether_to_think(members: dict[str, Any], effort: str | None) -> None:
+    """It does not heed what others are told through the chat template."""
+    sent = body(OLLAMA, **members)
+
+    assert sent.get("reasoning_effort") == effort
+    assert "chat_template_kwargs" not in sent
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"type": "any"},
+        {"type": "none"},
+        {"type": "tool", "name": "f"},
+        {"type": "auto", "disable_parallel_tool_use": True},
+    ],
+)
+def test_a_choice_of_tool_that_ollama_would_not_heed_is_not_sent(choice: dict[str, Any]) -> None:
+    assert refused(OLLAMA, tool_choice=choice) == "tool_choice: this server's chat completions heed none but auto"
+    assert body(OLLAMA, tool_choice={"type": "auto"})["tool_choice"] == "auto"
+
+
 @pytest.mark.parametrize("dialect", [VLLM, SGLANG, LLAMA_CPP, OLLAMA])
 def test_a_pdf_goes_to_no_server_that_takes_none(dialect: Dialect) -> None:
     """Some of them would answer as if it were not there."""

@@ -38,6 +38,10 @@ class Server:
     """Whether its chat completions may take a PDF: some refuse it, some answer as if it were not there."""
     takes_top_k: bool = True
     """Whether its chat completions heed ``top_k`` and ``min_p``, which are no part of OpenAI's."""
+    takes_tool_choice: bool = True
+    """Whether its chat completions heed a choice of tool other than ``auto``."""
+    thinks_by_effort: bool = False
+    """Whether its chat completions are told by an effort whether to think, and not through the chat template."""
     thoughts: tuple[str, ...] = BOTH_NAMES
     """Under which names its chat completions read earlier thinking."""
 
@@ -66,7 +70,14 @@ SERVERS: Mapping[str, Server] = {
         Server("vllm", takes_files=False),
         Server("sglang", counts_cached_twice=True, takes_files=False, thoughts=BOTH_NAMES[:1]),
         _LLAMA_CPP,
-        Server("ollama", ends_oddly=True, takes_files=False, takes_top_k=False),
+        Server(
+            "ollama",
+            ends_oddly=True,
+            takes_files=False,
+            takes_top_k=False,
+            takes_tool_choice=False,
+            thinks_by_effort=True,
+        ),
         Server("lm-studio"),
         Server("plain", guesses_usage=True),
     )

@@ -97,7 +97,7 @@ def _body(members: Fields, dialect: Dialect, *, stream: bool) -> Body:
     if "system" in members:
         messages.insert(0, chat_content.system(members["system"], "system"))
     body["messages"] = messages
-    body |= _plain(members) | _tools(members) | _output(members)
+    body |= _plain(members) | _tools(members, dialect) | _output(members)
     if "thinking" in members:
         body |= _thinking(fields(members["thinking"], "thinking"), dialect, body.get("reasoning_effort"))
     if stream:
@@ -119,12 +119,14 @@ def _plain(members: Fields) -> Body:
     return body
 
 
-def _tools(members: Fields) -> Body:
+def _tools(members: Fields, dialect: Dialect) -> Body:
     body: Body = {}
     if "tools" in members:
         body["tools"] = [_tool(raw, f"tools.{number}") for number, raw in enumerate(items(members["tools"], "tools"))]
     if "tool_choice" in members:
         body |= _tool_choice(fields(members["tool_choice"], "tool_choice"))
+    if not dialect.takes_tool_choice and (body.get("tool_choice", "auto") != "auto" or "parallel_tool_calls" in body):
+        raise cannot("tool_choice", "this server's chat completions heed none but auto")
     return body
 
 
@@ -194,10 +196,14 @@ def _thinking(members: Fields, dialect: Dialect, effort: str | None) -> Body:
     kind = text(members, "type", "thinking")
     if kind not in {"enabled", "disabled", "adaptive"}:
         raise cannot("thinking.type", f"chat completions cannot carry {kind}")
-    if not dialect.is_openai:
+    if dialect.thinks_by_effort and kind == "disabled":
+        return {"reasoning_effort": "none"}
+    if not dialect.is_openai and not dialect.thinks_by_effort:
         return {"chat_template_kwargs": {"enable_thinking": kind != "disabled"}}
-    if effort is not None or kind != "enabled" or "budget_tokens" not in members:
+    if effort is not None or kind != "enabled":
         return {}
+    if "budget_tokens" not in members:
+        return {"reasoning_effort": "medium"} if dialect.thinks_by_effort else {}
     budget = read(members["budget_tokens"], int, "thinking.budget_tokens")
     level = "low" if budget < _LITTLE_THOUGHT else "medium" if budget < _MUCH_THOUGHT else "high"
     return {"reasoning_effort": level}
