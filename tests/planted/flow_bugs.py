@@ -219,4 +219,11 @@ FLOW = [
         "    return slots.limiter.good_rate or 1.0\n",
         TROUBLE,
     ),
+    Bug(
+        "carriers are made for what is paused",
+        "dispatch/lanes.py",
+        "        return None if place is None or self.is_paused(place, model) else place\n",
+        "        return place\n",
+        "tests/simulation/test_carriers.py",
+    ),
 ]

@@ -53,7 +53,7 @@ class CarrierWorld(World):
             self.clock,
             self.events.append,
             owner=f"owner-{self.owners}",
-            place_of=self.made_lanes.carried_by,
+            place_of=self.made_lanes.gathered_by,
             ceiling=self.made_lanes.ceiling,
             jitter=self.random.random,
             new_id=lambda: random_id("car_", self.random.getrandbits(160)),

@@ -19,7 +19,7 @@ from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore, StoreAround
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import answered
-from tests.simulation.carriers import CarrierWorld, carrier_world
+from tests.simulation.carriers import BATCHED, CarrierWorld, carrier_world
 
 DENIED = Held(RequestError("authentication_error", "wrong key"))
 BUSY = NotStarted(RequestError("overloaded_error", "busy"))
@@ -49,6 +49,26 @@ def test_models_go_their_own_ways() -> None:
             assert await here.kinds(batch) == ["succeeded"] * 40
             assert len(here.called.calls) == 20
             assert [len(made.entries) for made in here.batches.ours] == [20]
+
+    run_virtual(main(), limit=600)
+
+
+@pytest.mark.parametrize("model", [None, BATCHED])
+def test_no_carrier_is_made_for_what_the_operator_paused(model: str | None) -> None:
+    async def main() -> None:
+        async with carrier_world() as here:
+            assert here.dispatcher is not None
+            name = "many" if model is None else f"many/{model}"
+            await here.kept.pause_lane(name, paused=True)
+            await here.dispatcher.board.learn()
+            batch = await here.make(20)
+            await asyncio.sleep(60)
+            assert here.batches.ours == []
+            assert here.called.calls == []  # nor are they called one by one
+
+            await here.dispatcher.board.pause("many", model, paused=False)
+            assert await here.kinds(batch) == ["succeeded"] * 20
+            assert len(here.batches.ours) == 1
 
     run_virtual(main(), limit=600)
 

@@ -30,11 +30,6 @@ def runner(
     weight: Callable[[str], float],
 ) -> CarrierRunner:
     """Return the runner; it also looks after carriers whose upstream is no longer among the settings."""
-
-    def open_way(model: str) -> str | None:
-        place = lanes.carried_by(model)
-        return None if place is None or lanes.is_paused(place, model) else place
-
     return CarrierRunner(
         store,
         blobs,
@@ -42,7 +37,7 @@ def runner(
         clock,
         emit,
         owner=dispatcher.owner,
-        place_of=open_way,
+        place_of=lanes.gathered_by,
         ceiling=lanes.ceiling,
         jitter=random.random,
         new_id=lambda: random_id("car_", secrets.randbits(160)),

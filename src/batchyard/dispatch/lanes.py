@@ -135,6 +135,11 @@ class Lanes:
         """Return the upstream that takes requests of the model in carriers, None where they are called one by one."""
         return (self._ways.get(model) or self._find(model)).carried_by
 
+    def gathered_by(self, model: str) -> str | None:
+        """Return the upstream for which carriers of the model may be made now; None also while it is paused."""
+        place = self.carried_by(model)
+        return None if place is None or self.is_paused(place, model) else place
+
     def ceiling(self, upstream: str) -> int:
         """Return our share of an upstream's limit."""
         return self._servers[upstream].ceiling
