@@ -16,6 +16,7 @@ import msgspec
 from batchyard.domain import call_events, events
 from batchyard.domain.events import Event
 from batchyard.domain.hook_events import WebhookFailed
+from batchyard.domain.spending import SpendCapped
 from batchyard.metrics import Metrics, name_of
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -25,6 +26,7 @@ LEVELS: dict[type, int] = {
     call_events.TurnFinished: logging.DEBUG,
     call_events.CallFinished: logging.DEBUG,
     events.SettlementRefused: logging.WARNING,
+    SpendCapped: logging.WARNING,
     events.LaneHeld: logging.WARNING,
     events.CarrierTrouble: logging.WARNING,
     events.CarrierStranded: logging.ERROR,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from batchyard.declared import ConfigError, Declared, absent, did_you_mean, parse, setting, toml_text
-from batchyard.kinds import WEIGHT, whole
+from batchyard.kinds import RATE, WEIGHT, whole
 
 _MANY = whole(0, 10**15)
 
@@ -19,6 +19,8 @@ class WorkspaceTable:
     queued_requests: int | None = absent(_MANY, "no limit", "Most requests that wait for a result.")
     running_batches: int | None = absent(_MANY, "no limit", "Most batches that have not ended.")
     stored_bytes: int | None = absent(_MANY, "no limit", "Most bytes of bodies and results that are kept.")
+    spend_per_day: float | None = absent(RATE, "no limit", "US dollars for batches in a day (UTC).")
+    spend_per_month: float | None = absent(RATE, "no limit", "US dollars for batches in a month (UTC).")
     weight: float = setting(WEIGHT, "1", "Its share of the slots beside those of other workspaces.")
 
 

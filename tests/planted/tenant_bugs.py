@@ -10,6 +10,7 @@ SHARES = "tests/simulation/test_shares.py"
 GUARDED = "tests/wire/test_guards.py"
 OPENAPI = "tests/unit/test_openapi.py"
 FUZZ = "tests/fuzz/test_fuzz.py"
+SPENDING = "tests/simulation/test_spending.py"
 HELD = "tests/simulation/test_held.py"
 LIMITS = "tests/wire/test_limits.py"
 QUOTA = "tests/contract/test_store_quota.py"
@@ -351,5 +352,61 @@ TENANT = [
         "        self._tail = bytearray(rest)\n",
         "        self._tail = bytearray()\n",
         FUZZ,
+    ),
+    Bug(
+        "what was settled counts once it was read from the store",
+        "dispatch/dispatcher.py",
+        "        self._spending.settled(attempt.batch, settlement)\n",
+        "",
+        SPENDING,
+    ),
+    Bug(
+        "a workspace may spend before it is known what it spent",
+        "dispatch/spending.py",
+        "            return False\n        return may_spend",
+        "            return workspace not in self._unsure\n        return may_spend",
+        SPENDING,
+    ),
+    Bug(
+        "what was read is counted twice",
+        "dispatch/spending.py",
+        "        for key in read:\n            del self._own[key]\n",
+        "",
+        SPENDING,
+    ),
+    Bug(
+        "a cap that was reached stays",
+        "dispatch/spending.py",
+        "            self._read[workspace] = read\n",
+        "            self._read.setdefault(workspace, read)\n",
+        SPENDING,
+    ),
+    Bug(
+        "a cap that was reached holds nothing",
+        "dispatch/queue.py",
+        "            and self._may_start(waiting.batch.workspace)\n        ]\n        return",
+        "        ]\n        return",
+        SPENDING,
+    ),
+    Bug(
+        "images are estimated by their bytes",
+        "domain/spending.py",
+        "min(size, MOST_COUNTED_BYTES)",
+        "size",
+        "tests/unit/test_spending.py",
+    ),
+    Bug(
+        "what a batch costs is not estimated",
+        "web/creates.py",
+        "            await self._check_spending(call, intake.drafts)\n",
+        "",
+        "tests/wire/test_spending.py",
+    ),
+    Bug(
+        "answers whose price is not known yet are free",
+        "dispatch/spending.py",
+        "            self._unsure.add(own.workspace)",
+        "            pass",
+        SPENDING,
     ),
 ]

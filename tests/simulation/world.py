@@ -11,6 +11,7 @@ from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
+from batchyard.dispatch.spending import Unwatched
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.domain.batch import Batch, Status
 from batchyard.domain.events import Event
@@ -41,6 +42,7 @@ class World:
         self.limit = limit
         self.pace = Pace(lease=lease)
         self.weights: dict[str, float] = {}
+        self.spending: Unwatched | None = None
         self.duties = Duties()
         self.events: list[Event] = []
         self.owners = 0
@@ -119,6 +121,7 @@ class World:
             jitter=self.random.random,
             pace=self.pace,
             weight=lambda workspace: self.weights.get(workspace, 1.0),
+            spending=self.spending,
             ripened=lambda: self.keeper.wake() if self.keeper else None,
             may_store=Room(self.space, self.clock, self.events.append).is_there,
         )

@@ -16,12 +16,14 @@ from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.board import LaneBoard
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.sealer import seal
+from batchyard.dispatch.spending import Spending
 from batchyard.domain.access import USUAL, Scope
 from batchyard.domain.call_events import CallAnswered
 from batchyard.domain.events import Event
 from batchyard.domain.forecast import Wait
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.result import Result, Succeeded
+from batchyard.domain.spending import NO_CAPS, Caps
 from batchyard.ports import Batches, Blobs, Calls, Keys, LaneDesk, Pick, Prices, Principal, Space, Webhooks
 from batchyard.price_book import PriceBook
 from batchyard.store.memory import MemoryStore
@@ -183,6 +185,7 @@ class World:
     lanes: LaneDesk | None = None
     webhooks: Webhooks | None = None
     waits: Callable[[str], Wait | None] = lambda _model: None
+    caps: Caps = NO_CAPS
 
     def tell(self, event: Event) -> None:
         """Keep an event."""
@@ -202,6 +205,7 @@ class World:
             lanes=self.lanes or self._no_lanes(),
             views=self.store.views,
             prices=self.prices,
+            spending=Spending(self.store.views, self.prices, self.clock, self.events.append, caps=lambda _: self.caps),
             keys=self.keys,
             clock=self.clock,
             emit=self.tell,

@@ -28,6 +28,7 @@ def runner(
     ripened: Callable[[], None],
     stopped: Stopped,
     weight: Callable[[str], float],
+    may_start: Callable[[str], bool],
 ) -> CarrierRunner:
     """Return the runner; it also looks after carriers whose upstream is no longer among the settings."""
     return CarrierRunner(
@@ -46,4 +47,5 @@ def runner(
         holds=clock.holds,
         stopped=stopped,
         weight=weight,
+        may_start=may_start,
     )

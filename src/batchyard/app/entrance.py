@@ -6,6 +6,7 @@ from dataclasses import replace
 from batchyard.domain.errors import BatchyardError, DataRefused
 from batchyard.domain.pricing import BATCH_SHARE, Price, Rates
 from batchyard.domain.quota import Allowance, Allowances, Quota
+from batchyard.domain.spending import Caps
 from batchyard.ports import Keys
 from batchyard.price_book import PriceBook
 from batchyard.price_tables import PriceTable
@@ -86,6 +87,16 @@ def weights(settings: Settings) -> Callable[[str], float]:
     """Return how a workspace's weight is looked up; it is asked for each pick."""
     usual, named = settings.limits.weight, {name: table.weight for name, table in settings.workspaces.items()}
     return lambda workspace: named.get(workspace, usual)
+
+
+def caps(settings: Settings) -> Callable[[str], Caps]:
+    """Return how a workspace's caps on spending are looked up; they are asked for each pick."""
+    usual, named = _caps(settings.limits), {name: _caps(table) for name, table in settings.workspaces.items()}
+    return lambda workspace: named.get(workspace, usual)
+
+
+def _caps(table: WorkspaceTable) -> Caps:
+    return Caps(table.spend_per_day, table.spend_per_month)
 
 
 def _allowance(table: WorkspaceTable) -> Allowance:

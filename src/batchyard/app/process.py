@@ -22,6 +22,7 @@ from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
+from batchyard.dispatch.spending import Spending
 from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.dispatch.waiting import Waiting
@@ -78,6 +79,8 @@ class App:
         self._room = Room(self._space, clock, self.emit)
         self._places = assembly.places(settings, clock)
         lanes = Lanes(self._places, assembly.routes(settings), clock, self.emit)
+        prices, caps = entrance.prices(settings), entrance.caps(settings)
+        self._spending = Spending(store.views, prices, clock, self.emit, caps=caps, freed=self.wake)
         self._dispatcher = Dispatcher(
             store,
             self._blobs,
@@ -91,12 +94,12 @@ class App:
             may_store=self._room.is_there,
             stopped=stopped,
             weight=entrance.weights(settings),
+            spending=self._spending,
         )
         self._waiting = Waiting(lanes, self._places, clock)
         self._carriers = self._carried(lanes, stopped)
         self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
-        prices = entrance.prices(settings)
         self._gauges = Gauges(
             self._dispatcher, self._dispatcher.board, store.views, prices, self._space, clock, self._why_not_ready
         )
@@ -118,6 +121,7 @@ class App:
             ripened=lambda: self._keeper.wake(),  # noqa: PLW0108 as above
             stopped=stopped,
             weight=entrance.weights(self._settings),
+            may_start=self._spending.may_start,
         )
 
     def _kept(self, stopped: Stopped) -> Keeper:
@@ -152,6 +156,7 @@ class App:
             lanes=self._dispatcher.board,
             views=self._store.views,
             prices=prices,
+            spending=self._spending,
             keys=keys,
             clock=self._clock,
             emit=self.emit,
@@ -202,6 +207,7 @@ class App:
                 asyncio.create_task(follow(self.wake, self._dispatcher.beat_soon), name="follow")
                 for follow in self._follow
             ]
+            following.append(asyncio.create_task(self._spending.run(), name="spending"))
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")

@@ -52,11 +52,13 @@ class CarrierRunner:
         holds: Callable[[], bool] = lambda: False,
         stopped: Stopped | None = None,
         weight: Callable[[str], float] = lambda _workspace: 1.0,
+        may_start: Callable[[str], bool] = lambda _workspace: True,
     ) -> None:
         stopped = stopped or Stopped(emit)
         self._tender = Tender(owner, store, blobs, clock, emit, jitter, may_send, ripened, holds, stopped)
         self._standbys = {place.name: Standby(place, clock, emit) for place in places}
         self._place_of, self._ceiling, self._new_id, self._weight = place_of, ceiling, new_id, weight
+        self._may_start = may_start
         self._errands: dict[str, Errand] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._workspaces: dict[str, str] = {}
@@ -224,7 +226,7 @@ class CarrierRunner:
             at_work = self._at(standby)
             slots = self._ceiling(place.name)
             group = next_group(
-                [one for one in groups if one.batch not in stopped],
+                [one for one in groups if one.batch not in stopped and self._may_start(one.workspace)],
                 now,
                 most=standby.most,
                 seconds=place.gathering.seconds,

@@ -22,6 +22,7 @@ from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
 from batchyard.dispatch.running import Attempt
+from batchyard.dispatch.spending import Unwatched
 from batchyard.dispatch.stopped import Stopped, merged
 from batchyard.domain.call_events import TurnFinished
 from batchyard.domain.errors import StoreDamaged, StoreUnavailable
@@ -67,6 +68,7 @@ class Dispatcher:
         may_store: Callable[[], bool] = lambda: True,
         stopped: Stopped | None = None,
         weight: Callable[[str], float] = lambda _workspace: 1.0,
+        spending: Unwatched | None = None,
     ) -> None:
         self.owner = owner
         self.owners = 0
@@ -77,7 +79,9 @@ class Dispatcher:
         self._ripened = ripened
         self._may_store = may_store
         self._stopped = stopped or Stopped(emit)
-        self._queue = Queue(work, lanes, clock, self._pace.refresh, weight=weight, stopped=self._stopped)
+        watch = self._spending = spending or Unwatched()
+        of = (work, lanes, clock, self._pace.refresh)
+        self._queue = Queue(*of, weight=weight, stopped=self._stopped, may_start=watch.may_start)
         self._wake = asyncio.Event()
         self._beat_wanted = asyncio.Event()
         lanes.when_freed(self._wake.set)
@@ -172,6 +176,7 @@ class Dispatcher:
             self._canaries.look()
             if settled or picked:
                 turn = await self._turn([settlement for _, settlement in settled], picked)
+                self._spending.committed(settlement for _, settlement in settled)
                 for attempt, settlement in settled:
                     if isinstance(settlement, Retry):
                         self._queue.retried(attempt.batch, settlement.ready_at)
@@ -198,6 +203,7 @@ class Dispatcher:
         settled, self._settled = self._settled[:take], self._settled[take:]
         for attempt, _ in settled:
             attempt.lane.slots.commit()
+        self._spending.committed(settlement for _, settlement in settled if settlement.lease.batch in self._stopped)
         return [(attempt, settlement) for attempt, settlement in settled if settlement.lease.batch not in self._stopped]
 
     async def _until_woken(self) -> None:
@@ -236,6 +242,7 @@ class Dispatcher:
         self._settled.append((attempt, settlement))
         self._wake.set()
         self._queue.used(attempt.batch, seconds)
+        self._spending.settled(attempt.batch, settlement)
 
     async def _turn(self, settlements: Sequence[Settlement], picked: Picked) -> Turn:
         """Commit, for as long as it takes: answers are paid for. Nothing new is leased after a failure."""

@@ -42,10 +42,12 @@ class Queue:
         *,
         weight: Callable[[str], float],
         stopped: Container[str] = (),
+        may_start: Callable[[str], bool] = lambda _workspace: True,
     ) -> None:
         self._work, self._lanes, self._clock = work, lanes, clock
         self._refresh_seconds = refresh_seconds
         self._stopped = stopped
+        self._may_start = may_start
         self._fair = FairShare(weight)
         self._waiting: dict[tuple[str, str], Waiting] = {}
         self._refresh_at = float("-inf")
@@ -67,6 +69,7 @@ class Queue:
             and waiting.due_at < waiting.batch.expires_at > now  # what no pick takes must not wake us
             and batch not in self._stopped
             and self._lanes.has_room(model, monotonic)
+            and self._may_start(waiting.batch.workspace)
         ]
         until_refresh = self._refresh_at - monotonic
         return min(until_refresh, max(0.0, (min(due) - now).total_seconds())) if due else until_refresh
@@ -83,6 +86,7 @@ class Queue:
             and waiting.due_at is not None
             and waiting.due_at <= now < waiting.batch.expires_at
             and batch not in self._stopped
+            and self._may_start(waiting.batch.workspace)
         ]
         return self._fair.pick(claimants, lambda claimant: self._lanes.pick(claimant.model, monotonic))
 

@@ -12,6 +12,7 @@ from batchyard.domain import call_events
 from batchyard.domain.batch import Counts
 from batchyard.domain.hook_events import WebhookFailed, WebhookTried
 from batchyard.domain.lane_state import LanePaused
+from batchyard.domain.spending import SpendCapped
 from batchyard.domain.usage import NO_USAGE, Usage
 
 
@@ -251,6 +252,7 @@ Event = (
     BatchCreated
     | CancelAsked
     | BatchPaused
+    | SpendCapped
     | BatchEnded
     | BatchExpired
     | BatchDeleted

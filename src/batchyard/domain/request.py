@@ -76,6 +76,13 @@ class Drafts:
         """How many bytes all params have."""
         return sum(self.lengths)
 
+    def lengths_by_model(self) -> dict[str, list[int]]:
+        """Return how many bytes the params have, request by request."""
+        found: list[list[int]] = [[] for _ in self.model_names]
+        for model, length in zip(self.models, self.lengths, strict=True):
+            found[model].append(length)
+        return dict(zip(self.model_names, found, strict=True))
+
     def rows(self) -> Iterator[tuple[str, int, int, int, int, int]]:
         """Yield (custom_id, offset, length, crc, prefix, model index) in the order of the requests."""
         return zip(self.custom_ids, self.offsets, self.lengths, self.crcs, self.prefixes, self.models, strict=True)

@@ -12,7 +12,7 @@ from batchyard.ports.hooks import Outbox, Post, Told, Webhooks
 from batchyard.ports.lanes import EngineGauge, LaneDesk, LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
-from batchyard.ports.prices import Prices
+from batchyard.ports.prices import Prices, Spending
 from batchyard.ports.stores import Batches, NewBatch, Owner, Store, Upkeep, Work
 from batchyard.ports.upstreams import Call, Calls, Stream, Upstream
 from batchyard.ports.views import Views
@@ -49,6 +49,7 @@ __all__ = [
     "Ready",
     "Short",
     "Space",
+    "Spending",
     "Store",
     "Stream",
     "Told",

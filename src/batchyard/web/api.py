@@ -20,6 +20,7 @@ from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, Stor
 from batchyard.domain.events import BugFound, DamageFound, Emit
 from batchyard.domain.forecast import Wait
 from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Webhooks, Work
+from batchyard.ports.prices import Spending
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
 from batchyard.web.batches import BatchCalls
@@ -59,6 +60,7 @@ def build_api(
     lanes: LaneDesk,
     views: Views,
     prices: Prices,
+    spending: Spending | None = None,
     keys: Keys,
     clock: Clock,
     emit: Emit,
@@ -79,13 +81,12 @@ def build_api(
     seals the sessions of the dashboard; without one they end with the process. ``waits`` says why a model's requests
     are not sent now.
     """
-    hosts, means = Hosts(settings), Means(not_ready, space, Budget())
+    hosts, means, limits = Hosts(settings), Means(not_ready, space, Budget(), spending), CallLimits.of(settings, clock)
     creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
     seen = beside.Sources(batches, work, upkeep, views, prices, blobs, clock, emit, settings, creates, waits)
     handlers, own = Handlers.over(seen, calls, means, webhooks or NoWebhooks()), FolderCalls(hosts, folder)
     table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
     health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))
-    limits = CallLimits(settings.allowances, clock, settings.max_calls_per_key)
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
     pages = site.build(seen, threshold, lanes, handlers.batches, Files(handlers.results, handlers.ledgers))
     return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages, clock)

@@ -18,7 +18,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import CommitUnknown, InvalidRequest, Overloaded, StoreUnavailable
 from batchyard.domain.events import BatchCreated, Emit
 from batchyard.domain.labels import Labels
-from batchyard.domain.request import Origin
+from batchyard.domain.request import Drafts, Origin
 from batchyard.intake.body import Intake, Limits
 from batchyard.intake.requests import Piece
 from batchyard.ports import Batches, Blobs, BlobWriter, Clock, NewBatch
@@ -67,6 +67,7 @@ class Creates:
         self._not_ready = means.not_ready
         self._promises = Promises(means.space)
         self._budget = means.budget
+        self._spending = means.spending
         self._limits = Limits(settings.max_requests, settings.max_body_bytes, settings.max_request_bytes)
         self._commits: set[asyncio.Task[Batch]] = set()
 
@@ -86,8 +87,16 @@ class Creates:
     async def _check_quota(self, call: ApiCall) -> None:
         """Refuse early, before a body is read, what the store would refuse after; a repeat may be of what is there."""
         quota = self._settings.allowances.of(call.workspace).quota
-        if quota.is_limit and not _retry_count(call) and _idempotency_key(call) is None:
+        if _retry_count(call) or _idempotency_key(call) is not None:
+            return
+        if quota.is_limit:
             quota.check(await self._batches.load(call.workspace), 1, 0)
+        await self._check_spending(call, Drafts())
+
+    async def _check_spending(self, call: ApiCall, drafts: Drafts) -> None:
+        """Refuse what costs more than is left by its input alone. What a repeat costs is held back at its turn."""
+        if self._spending is not None and not _retry_count(call) and _idempotency_key(call) is None:
+            await self._spending.check(call.workspace, drafts)
 
     async def again(self, call: ApiCall, terms: Terms, body: AsyncIterator[bytes], size: int) -> Batch:
         """Make a batch of a body that we hold ourselves, on the same terms as any other create."""
@@ -106,6 +115,7 @@ class Creates:
         try:
             await self._take_body(call, intake, writer, promise, part)
             promise.grow(ROW_BYTES * len(intake.drafts))
+            await self._check_spending(call, intake.drafts)
             await _unless_gone(call, writer)
         except BaseException:
             await self._discard(writer)

@@ -13,6 +13,7 @@ from batchyard.domain.errors import RateLimited
 from batchyard.domain.quota import Allowances, Bucket
 from batchyard.ports import Clock
 from batchyard.web.calls import ApiCall
+from batchyard.web.settings import WebSettings
 
 
 class CallLimits:
@@ -23,6 +24,10 @@ class CallLimits:
         self._buckets: dict[str, Bucket] = {}
         self._most_at_once = most_at_once
         self._at_once: Counter[str] = Counter()
+
+    @classmethod
+    def of(cls, settings: WebSettings, clock: Clock) -> "CallLimits":
+        return cls(settings.allowances, clock, settings.max_calls_per_key)
 
     def enter(self, call: ApiCall) -> None:
         """Count a call of this key that begins; raise ``RateLimited`` where as many as it may make are under way."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from batchyard.domain.errors import Overloaded
-from batchyard.ports import Space
+from batchyard.ports import Space, Spending
 from batchyard.web.bodies import Budget
 
 ROW_BYTES = 400
@@ -15,11 +15,13 @@ stored, and its traces."""
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What creates share: why none can be taken now, or ""; the disk; the memory, which they share with messages."""
+    """What creates share: why none can be taken now, or ""; the disk; the memory, which they share with messages;
+    who watches what is spent, if anybody does."""
 
     not_ready: Callable[[], str]
     space: Space
     budget: Budget
+    spending: Spending | None = None
 
 
 class Promises:
