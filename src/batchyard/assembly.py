@@ -1,6 +1,7 @@
 """Makes the upstreams that the settings name, and the routes to them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -21,6 +22,7 @@ from batchyard.upstream.judged import JudgedUpstream
 from batchyard.upstream.messages import MessagesUpstream
 from batchyard.upstream.simulator import Simulator, SimulatorSettings
 from batchyard.upstream_tables import BATCHES, SIMULATOR, UpstreamTable
+from batchyard.vault import Vault
 
 WITH_METRICS = frozenset({"vllm", "sglang", "llama.cpp"})
 """Kinds of servers that tell of their own line."""
@@ -33,10 +35,16 @@ ONLY = "upstream"
 def tables(settings: Settings) -> Sequence[UpstreamTable]:
     """Return the upstreams, those without a table of their own too."""
     if settings.upstreams:
-        return settings.upstreams
+        return [_with_its_key(table, settings) for table in settings.upstreams]
     if settings.upstream is None:
         return [UpstreamTable(SIMULATOR, api=SIMULATOR)]
     return [UpstreamTable(ONLY, url=settings.upstream, api=settings.upstream_api, key=settings.upstream_key)]
+
+
+def _with_its_key(table: UpstreamTable, settings: Settings) -> UpstreamTable:
+    if not table.key_stored or table.url is None:
+        return table
+    return replace(table, key=Vault(settings.data, settings.vault_secret).key(table.name, table.url))
 
 
 def places(settings: Settings, clock: Clock) -> list[Place]:

@@ -29,7 +29,10 @@ from batchyard.watch_tables import read_watch
 from batchyard.workspace_tables import read_workspaces
 
 BOOTSTRAP_KEY = "BATCHYARD_BOOTSTRAP_KEY"
-BOOTSTRAP_KEY_FILE = "BATCHYARD_BOOTSTRAP_KEY_FILE"
+BOOTSTRAP_KEY_FILE = f"{BOOTSTRAP_KEY}_FILE"
+VAULT_SECRET = "BATCHYARD_VAULT_SECRET"  # noqa: S105 # nosec B105
+SECRETS = tuple(f"{name}{end}" for name in (BOOTSTRAP_KEY, VAULT_SECRET) for end in ("", "_FILE"))
+"""Variables that hold a secret, or name a file that does. They have no option: others could read it."""
 SHARED = {"role": "all", "objects": None}
 """Settings of several processes on one database, and what each is without one: a data folder is one process's."""
 
@@ -87,7 +90,8 @@ def read(options: Mapping[str, str], environ: Mapping[str, str], folder: Path) -
     return Settings(
         **values,
         upstream_key=_upstream_key(given, environ),
-        bootstrap_key=_bootstrap_key(environ),
+        bootstrap_key=_secret(BOOTSTRAP_KEY, environ),
+        vault_secret=_secret(VAULT_SECRET, environ),
         upstreams=upstreams,
         routes=routes,
         limits=limits,
@@ -120,15 +124,14 @@ def _value(name: str, given: _Given) -> Any:
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
     known = {declared.variable: name for name, declared in DECLARED.items()}
-    secrets = (BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE)
     given = {}
     for variable, text in environ.items():
         # Kubernetes sets these for a service named "batchyard", BATCHYARD_PORT=tcp://10.0.0.1:8787 among them.
         foreign = _KUBERNETES.match(variable) or (variable == "BATCHYARD_PORT" and text.startswith("tcp://"))
-        if foreign or not variable.startswith("BATCHYARD_") or variable in secrets:
+        if foreign or not variable.startswith("BATCHYARD_") or variable in SECRETS:
             continue
         if variable not in known:
-            raise ConfigError(f"unknown environment variable {variable}{did_you_mean(variable, [*known, *secrets])}")
+            raise ConfigError(f"unknown environment variable {variable}{did_you_mean(variable, [*known, *SECRETS])}")
         given[known[variable]] = _Given(f"{variable}=", text)
     return given
 
@@ -160,10 +163,11 @@ def _upstream_key(given: Mapping[str, _Given], environ: Mapping[str, str]) -> st
     return secret(environ.get(named.text, ""), f"{named.label}{named.text!r}: the environment variable")
 
 
-def _bootstrap_key(environ: Mapping[str, str]) -> str | None:
-    key, name = environ.get(BOOTSTRAP_KEY), environ.get(BOOTSTRAP_KEY_FILE)
-    if key is not None and name is not None:
-        raise ConfigError(f"{BOOTSTRAP_KEY} and {BOOTSTRAP_KEY_FILE} are both set: unset one")
+def _secret(variable: str, environ: Mapping[str, str]) -> str | None:
+    """Return what the variable holds, or the file that its twin names."""
+    held, name = environ.get(variable), environ.get(f"{variable}_FILE")
+    if held is not None and name is not None:
+        raise ConfigError(f"{variable} and {variable}_FILE are both set: unset one")
     if name is not None:
-        return secret_file(Path(name), f"{BOOTSTRAP_KEY_FILE}={name!r}")
-    return None if key is None else secret(key, BOOTSTRAP_KEY)
+        return secret_file(Path(name), f"{variable}_FILE={name!r}")
+    return None if held is None else secret(held, variable)

@@ -90,6 +90,7 @@ class Settings:
     simulator_capacity: int = setting(whole(0, 1_000_000), "0", "Calls it takes at a time, 429 beyond; 0: any.")
     upstream_key: str | None = field(default=None, repr=False)
     bootstrap_key: str | None = field(default=None, repr=False)
+    vault_secret: str | None = field(default=None, repr=False)
     upstreams: tuple[UpstreamTable, ...] = ()
     routes: tuple[RouteTable, ...] = ()
     webhooks: tuple[HookTable, ...] = ()

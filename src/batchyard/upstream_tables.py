@@ -38,6 +38,7 @@ class UpstreamTable:
     )
     key_env: str | None = absent(VARIABLE, "no key", "Environment variable with its key.")
     key_file: Path | None = absent(FILE, "no key", "File with its key.")
+    key_stored: bool = setting(SWITCH, "false", "Its key is in the data folder: `batchyard upstreams set-key`.")
     concurrency: int | None = absent(whole(1, 100_000), "the general setting", "Most requests in flight there.")
     params: str = setting(one_of("pass", "strict"), "pass", "Who judges params: the server, or we before it is asked.")
     stream: bool = setting(SWITCH, "false", "Ask for each answer as a stream, so that silence is seen.")
@@ -126,8 +127,9 @@ def _names(where: str, value: object) -> Mapping[str, str]:
 
 def _key(where: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
     variable, file = values.get("key_env"), values.get("key_file")
-    if variable is not None and file is not None:
-        raise ConfigError(f"{where} has both key_env and key_file: keep one")
+    named = [name for name in ("key_env", "key_file", "key_stored") if values.get(name)]
+    if len(named) > 1:
+        raise ConfigError(f"{where} has both {named[0]} and {named[1]}: keep one")
     if variable is not None:
         return secret(environ.get(variable, ""), f"{where}: key_env = {variable!r}: the environment variable")
     return None if file is None else secret_file(file, f"{where}: key_file = {str(file)!r}")

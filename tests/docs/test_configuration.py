@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchyard.config import BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE, read
+from batchyard.config import SECRETS, read
 from batchyard.declared import Declared
 from batchyard.hook_tables import DECLARED_HOOK
 from batchyard.price_tables import DECLARED_PRICE
@@ -96,4 +96,4 @@ def test_no_row_is_of_a_setting_that_is_gone() -> None:
 
 
 def test_the_page_tells_of_the_variables_that_are_no_settings_and_of_what_is_not_there_yet() -> None:
-    assert all(word in WORDS for word in (BOOTSTRAP_KEY, BOOTSTRAP_KEY_FILE))
+    assert all(word in WORDS for word in SECRETS)

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,6 +128,7 @@ class CountingUpstream:
     def __init__(self, latency: float = 0.02) -> None:
         self.latency = latency
         self.calls: Counter[bytes] = Counter()
+        self.keys: set[str] = set()
         self.in_flight = 0
         self.most_in_flight = 0
         self.busy_seconds = self.first_at = self.last_at = 0.0
@@ -172,6 +174,7 @@ class CountingUpstream:
                 fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:] if b": " in line)
                 body = await reader.readexactly(int(fields[b"content-length"]))
                 self.calls[body] += 1
+                self.keys.add(re.findall(rb"(?i)x-api-key: (\S*)", head + b"x-api-key: ")[0].decode())
                 self.in_flight += 1
                 self.most_in_flight = max(self.most_in_flight, self.in_flight)
                 began = self._loop.time()

@@ -409,4 +409,18 @@ TENANT = [
         "            pass",
         SPENDING,
     ),
+    Bug(
+        "a stored key is not bound to its URL",
+        "vault.py",
+        '    return f"batchyard upstream key\\0{name}\\0{url}".encode()',
+        '    return b"batchyard upstream key"',
+        "tests/unit/test_vault.py",
+    ),
+    Bug(
+        "a stored key goes wherever its upstream is now",
+        "vault.py",
+        'if entry.get("url") != url:',
+        "if False:",
+        "tests/unit/test_vault.py",
+    ),
 ]

@@ -49,7 +49,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "settings",
     },
     "testing": {"domain", "ports", "testing"},
-    "assembly": {"domain", "ports", "dispatch", "upstream", "settings", "upstream_tables"},
+    "vault": {"domain"},
+    "assembly": {"domain", "ports", "dispatch", "upstream", "settings", "upstream_tables", "vault"},
     "app": {
         "domain",
         "ports",
@@ -70,6 +71,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "backup",
         "price_book",
         "price_tables",
+        "vault",
+        "declared",
         "app",
     },
     "checkup": {"domain", "store", "blobs"},

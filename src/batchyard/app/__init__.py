@@ -13,6 +13,7 @@ from batchyard.app.asking import back_up, check
 from batchyard.app.clock import SteadyClock
 from batchyard.app.kept import key_shelf, opened
 from batchyard.app.process import App
+from batchyard.app.stored import forget_key, store_key
 from batchyard.app.tracing import traced
 from batchyard.domain.errors import BatchyardError, DataRefused, StoreUnavailable
 from batchyard.metrics import Metrics
@@ -21,7 +22,17 @@ from batchyard.settings import Settings
 from batchyard.web.keys import KeyBook
 from batchyard.web.sockets import CannotListen
 
-__all__ = ["OPERATOR_ERRORS", "WRONG_USE", "SteadyClock", "back_up", "check", "key_book", "serve"]
+__all__ = [
+    "OPERATOR_ERRORS",
+    "WRONG_USE",
+    "SteadyClock",
+    "back_up",
+    "check",
+    "forget_key",
+    "key_book",
+    "serve",
+    "store_key",
+]
 
 SWITCH_INTERVAL = 0.0005
 """Seconds the event loop may hold the interpreter while the store's thread waits for it. Python's own 5 ms would make

@@ -1,9 +1,11 @@
 """`batchyard upstreams`: the model servers that are configured, and whether they work."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from batchyard.cli.keys import words_for_refusals
 from batchyard.cli.loop import complete
 from batchyard.cli.options import AsJson
 from batchyard.cli.screen import put, say, table
@@ -14,6 +16,7 @@ from batchyard.settings import Settings
 if TYPE_CHECKING:
     from batchyard.trial import Finding
 
+STORED = ("config", "data")
 SETTINGS = ("config", "upstream", "upstream_api", "upstream_key_env", "model", "concurrency")
 
 
@@ -84,6 +87,45 @@ def try_out(
         return complete(try_all())
     except app.OPERATOR_ERRORS as problem:
         raise WrongUse(str(problem)) from None
+
+
+@with_settings(STORED)
+def set_key(
+    settings: Settings, name: Annotated[str, typer.Argument(metavar="NAME", help="An upstream of the settings.")]
+) -> int:
+    """Store the key of an upstream, read from standard input (to its end), encrypted in the data folder.
+
+    BATCHYARD_VAULT_SECRET_FILE names a file with the secret that it is encrypted under; keep that elsewhere. The key
+    goes to the URL that the upstream has now, and to no other. A server takes it when it starts: key_stored = true.
+
+    \b
+    Example:
+      $ batchyard upstreams set-key hosted
+    """
+    from batchyard import app
+
+    with words_for_refusals():
+        url, is_used = app.store_key(settings, name, sys.stdin.read())
+    say(f"stored; it goes to {url} alone")
+    if not is_used:
+        say(f"set key_stored = true in [upstreams.{name}] for it to be used")
+    return 0
+
+
+@with_settings(STORED)
+def forget_key(settings: Settings, name: Annotated[str, typer.Argument(metavar="NAME", help="The upstream.")]) -> int:
+    """Remove the stored key of an upstream. Revoke it with its provider too: it was on a disk.
+
+    \b
+    Example:
+      $ batchyard upstreams forget-key hosted
+    """
+    from batchyard import app
+
+    with words_for_refusals():
+        app.forget_key(settings, name)
+    say("removed")
+    return 0
 
 
 def _show(finding: "Finding", *, json: bool) -> None:
