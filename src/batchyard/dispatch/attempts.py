@@ -8,6 +8,7 @@ from batchyard.dispatch.held import Held
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
 from batchyard.dispatch.troubled import Claims, Troubled
+from batchyard.domain.echo import without_echo
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import AttemptFinished, BugFound, DamageFound, Emit, LaneHeld
 from batchyard.domain.outcome import (
@@ -150,7 +151,8 @@ class Attempts:
         if not lease.paid:
             slots.budget.began()
         call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt))
-        return await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
+        outcome = await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
+        return without_echo(outcome, params)
 
     def _may_send(self, attempt: Attempt) -> bool:
         """Whether the call may begin now. Frozen past our lease somebody else may own it; past the deadline, and once

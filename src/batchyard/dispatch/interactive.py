@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from batchyard.dispatch.slots import Slots
 from batchyard.domain.call_events import CallFinished
 from batchyard.domain.catalog import ModelInfo
+from batchyard.domain.echo import without_echo
 from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.outcome import Answered, NotStarted, Outcome
 from batchyard.domain.result import RequestError
@@ -58,7 +59,7 @@ class Interactive:
             return refused
         began = self._clock.monotonic()
         try:
-            outcome = await self._upstream.attempt(call)
+            outcome = without_echo(await self._upstream.attempt(call), call.params)
             self._learn(outcome, began, streamed=False)
             return outcome
         finally:
@@ -73,8 +74,9 @@ class Interactive:
         try:
             stream = await self._upstream.stream(call)
             if isinstance(stream, Outcome):
-                self._learn(stream, began, streamed=True)
-                return stream
+                outcome = without_echo(stream, call.params)
+                self._learn(outcome, began, streamed=True)
+                return outcome
             streaming = True
             return _SlottedStream(stream, lambda outcome: self._learn(outcome, began, streamed=True), self._leave)
         finally:
