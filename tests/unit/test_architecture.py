@@ -77,8 +77,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "checkup": {"domain", "store", "blobs"},
     "backup": {"domain", "store", "blobs"},
+    "cluster": {"cluster"},
     "trial": {"domain", "ports", "dispatch", "settings", "upstream_tables", "assembly"},
-    "cli": {"app", "trial", "client", "config", "settings", "declared", "kinds", "cli"},
+    "cli": {"app", "cluster", "trial", "client", "config", "settings", "declared", "kinds", "cli"},
 }
 """Layer -> the layers it may import. An adapter's package may import itself, another adapter's never."""
 

@@ -32,6 +32,7 @@ __all__ = [
     "key_book",
     "serve",
     "store_key",
+    "waiting",
 ]
 
 SWITCH_INTERVAL = 0.0005
@@ -56,6 +57,19 @@ def serve(settings: Settings) -> int:
 def key_book(settings: Settings) -> KeyBook:
     """Return the keys of the data folder or database, for the command line; a server notices within a second."""
     return KeyBook(key_shelf(settings), SteadyClock())
+
+
+def waiting(settings: Settings) -> int | None:
+    """Return how many requests wait in the database; None where it cannot be asked now."""
+    try:
+        return asyncio.run(_waiting(settings))
+    except (DataRefused, StoreUnavailable, OSError):
+        return None
+
+
+async def _waiting(settings: Settings) -> int:
+    async with opened(settings) as kept:
+        return sum(ready.pending for ready in await kept.store.backlog(kept.clock.now()))
 
 
 async def _serve(settings: Settings) -> int:

@@ -16,6 +16,7 @@ import typer
 from batchyard import __version__
 from batchyard.cli import (
     batches,
+    cluster,
     estimate,
     folder,
     keys,
@@ -57,6 +58,7 @@ program = typer.Typer(
 key_commands = typer.Typer(help="Make, list, rotate and revoke API keys.", rich_markup_mode=None, no_args_is_help=True)
 
 webhook_commands = typer.Typer(help="Show and test webhooks.", rich_markup_mode=None, no_args_is_help=True)
+ray_commands = typer.Typer(help="Run dispatchers on a Ray cluster.", rich_markup_mode=None, no_args_is_help=True)
 upstream_commands = typer.Typer(help="List and try model servers.", rich_markup_mode=None, no_args_is_help=True)
 
 lane_commands = typer.Typer(help="See and pause lanes.", rich_markup_mode=None, no_args_is_help=True)
@@ -85,6 +87,9 @@ key_commands.command("list")(keys.list_)
 key_commands.command("revoke")(keys.revoke)
 key_commands.command("rotate")(keys.rotate)
 program.add_typer(key_commands, name="keys")
+ray_commands.command("up")(cluster.up)
+ray_commands.command("down")(cluster.down)
+program.add_typer(ray_commands, name="ray")
 upstream_commands.command("list")(upstreams.list_)
 upstream_commands.command("test")(upstreams.try_out)
 upstream_commands.command("set-key")(upstreams.set_key)
