@@ -69,6 +69,11 @@ def create(server: ServerProcess, body: bytes) -> str:
     return str(ask(server.url, "POST", BATCHES, body).json()["id"])
 
 
+def in_flight(server: ServerProcess) -> int:
+    [line] = re.findall(r"^batchyard_attempts_in_flight (\S+)$", ask(server.url, "GET", "/metrics").body.decode(), re.M)
+    return int(float(line))
+
+
 def until_ended(server: ServerProcess, batch_id: str) -> Reply:
     deadline = time.monotonic() + 60
     while True:
@@ -116,7 +121,10 @@ def test_create_and_retrieve_of_a_running_batch(server: ServerProcess, running: 
 
 
 def test_cancel_twice_and_its_lines(server: ServerProcess) -> None:
+    before = in_flight(server)
     batch_id = create(server, a_create("a", "b", "c", **SLOW))
+    while in_flight(server) < before + 3:  # what has not begun would be canceled at any moment
+        time.sleep(0.05)
     first = ask(server.url, "POST", f"{BATCHES}/{batch_id}/cancel", b"")
     again = ask(server.url, "POST", f"{BATCHES}/{batch_id}/cancel", b"")
 
