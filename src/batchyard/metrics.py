@@ -19,6 +19,7 @@ from batchyard.domain import call_events, events
 from batchyard.domain.events import Event
 from batchyard.domain.hook_events import WebhookFailed, WebhookTried
 from batchyard.domain.outcome import Outcome
+from batchyard.domain.spending import SpendCapped
 
 CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 BATCH_BUCKETS = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600)
@@ -42,6 +43,7 @@ TROUBLE = (
     events.BatchStopped,
     events.BugFound,
     WebhookFailed,
+    SpendCapped,
 )
 """Events that should not happen, each counted by its name. An alert on one that never was needs a 0 to rise from."""
 
