@@ -296,3 +296,22 @@ def test_trouble_that_passes_is_told_once(tmp_path: Path, capsysbinary: pytest.C
 def test_the_version_is_data(bare: Shell) -> None:
     assert bare("--version") == 0
     assert bare.out.startswith(b"batchyard 0.")
+
+
+def test_what_is_done_to_a_key_can_be_read_by_a_program(bare: Shell) -> None:
+    def told(*arguments: str) -> dict[str, object]:
+        assert bare("keys", *arguments, "--json") == 0
+        shown = json.loads(bare.out)
+        assert isinstance(shown, dict)
+        return shown
+
+    made = told("create", "--workspace", "w", "--name", "laptop")
+    after = told("rotate", str(made["id"]))
+    ended = told("revoke", str(after["id"]))
+
+    assert (made["workspace"], made["label"], str(made["key"])[:4]) == ("w", "laptop", "byk_")
+    assert after["key"] != made["key"]
+    assert ended["revoked_at"] is not None
+    assert "key" not in ended
+    assert bare("keys", "list", "--json") == 0
+    assert b"byk_" not in bare.out

@@ -37,8 +37,8 @@ OBJECTS = [
     Bug(
         "an upload that is given up is finished",
         "blobs/object_writer.py",
-        "                    raise _Aborted\n",
-        "                    pass\n",
+        "                raise _Aborted\n",
+        "                pass\n",
         ALONE,
     ),
     Bug(

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Any
 
 from batchyard.blobs.blocks import Checksums
@@ -153,9 +154,6 @@ class ObjectWriter:
         """Leave nothing. An upload that cannot be given up is the bucket's lifecycle rule's; no object comes of it."""
         file, self._file = self._file, None
         if file is not None:
-            try:
-                with file:
-                    raise _Aborted
-            except Exception:  # noqa: BLE001, S110 whatever it is, nobody was told of this blob
-                pass
+            with suppress(Exception), file:  # whatever it is, nobody was told of this blob
+                raise _Aborted
         self._written.end(self.name)

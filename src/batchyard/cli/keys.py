@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,6 +33,7 @@ def create(
     expires: Annotated[
         str | None, typer.Option(metavar="TIME", help="How long it is good, such as 12h or 90d; else for ever.")
     ] = None,
+    json: AsJson = False,
 ) -> int:
     """Make a key and print it, once, alone on standard output.
 
@@ -47,7 +48,7 @@ def create(
     with words_for_refusals(), closing(app.key_book(settings)) as book:
         chosen = {"scopes": scope} if scope else {}
         key, secret = book.create(workspace, name, lifetime=lifetime, **chosen)
-    put(secret.encode())
+    put(_told(key, secret) if json else secret.encode())
     say(f"made {key.id} of workspace {key.workspace}; the key is not shown again")
     return 0
 
@@ -60,15 +61,13 @@ def list_(settings: Settings, json: AsJson = False) -> int:
     Example:
       $ batchyard keys list
     """
-    import msgspec
-
     from batchyard import app
 
     with words_for_refusals(), closing(app.key_book(settings)) as book:
         keys = book.listing()
     if json:
         for key in keys:
-            put(msgspec.json.encode(msgspec.to_builtins(key) | {"scopes": key.scope_words}))
+            put(_told(key))
         return 0
     rows = [
         (
@@ -86,7 +85,11 @@ def list_(settings: Settings, json: AsJson = False) -> int:
 
 
 @with_settings(STORE)
-def revoke(settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")]) -> int:
+def revoke(
+    settings: Settings,
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")],
+    json: AsJson = False,
+) -> int:
     """End a key for good. Its workspace keeps its batches.
 
     \b
@@ -97,6 +100,8 @@ def revoke(settings: Settings, key_id: Annotated[str, typer.Argument(metavar="ID
 
     with words_for_refusals(), closing(app.key_book(settings)) as book:
         key = book.revoke(key_id)
+    if json:
+        put(_told(key))
     say(f"revoked {key.id} of workspace {key.workspace}")
     return 0
 
@@ -108,6 +113,7 @@ def rotate(
     keep: Annotated[
         str, typer.Option(metavar="TIME", help="How long the old key stays good; 0s ends it at once.")
     ] = "24h",
+    json: AsJson = False,
 ) -> int:
     """Make a key that may do the same, print it once, and let the old one end a day later.
 
@@ -121,7 +127,7 @@ def rotate(
     kept = _duration("--keep", "0s", keep)
     with words_for_refusals(), closing(app.key_book(settings)) as book:
         key, secret = book.rotate(key_id, kept)
-    put(secret.encode())
+    put(_told(key, secret) if json else secret.encode())
     say(f"made {key.id} of workspace {key.workspace}; {key_id} is good for {keep} more")
     return 0
 
@@ -133,6 +139,14 @@ def _duration(option: str, low: str, text: str) -> timedelta:
     lasting = parse(duration(low, NEVER_TOO_LONG), f"{option} ", text)
     assert isinstance(lasting, timedelta)
     return lasting
+
+
+def _told(key: Any, secret: str | None = None) -> bytes:
+    """Return a key as JSON; its secret only where it was just made."""
+    import msgspec
+
+    shown = msgspec.to_builtins(key) | {"scopes": key.scope_words}
+    return msgspec.json.encode(shown if secret is None else shown | {"key": secret})
 
 
 def _day(moment: datetime) -> str:
