@@ -30,7 +30,7 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """Return the command lines of the page's shell blocks that call the program, without what stands before it."""
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
     called = [re.match(r"(?:\w+=\S+ )*(?:\.venv/bin/)?(batchyard .*)", line) for line in lines]
     return [found[1] for found in called if found]
 

@@ -1,13 +1,14 @@
 """Processes of different roles on one PostgreSQL: who does what, and restarts one after the other."""
 
 import json
+import re
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from batchyard.cli.main import status
+from tests.e2e.processes import ServerProcess
 from tests.e2e.test_postgres import SLOTS, fleet
 
 MESSAGE = json.dumps(
@@ -37,7 +38,7 @@ def test_an_api_and_dispatchers_share_the_work_and_are_restarted_in_turn(tmp_pat
 def test_dispatchers_that_just_came_share_the_limit(tmp_path: Path) -> None:
     with fleet(tmp_path, roles=("all", "dispatch", "dispatch"), lease="600s", latency=0.3) as here:
         deadline = time.monotonic() + 60  # heartbeats come each 200 s by themselves
-        while not have_met(here.servers[0].call("GET", "/batchyard/v1/owners")["owners"]):
+        while {known_owners(server) for server in here.servers} != {3}:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         batch = here.servers[0].create(150)["id"]
@@ -46,10 +47,11 @@ def test_dispatchers_that_just_came_share_the_limit(tmp_path: Path) -> None:
         assert here.upstream.most_in_flight <= SLOTS
 
 
-def have_met(owners: list[dict[str, Any]]) -> bool:
-    """Whether all three are there, and the first two have had a heartbeat since the last one came."""
-    ages = [owner["seconds_since_heartbeat"] for owner in owners]
-    return len(ages) == 3 and max(ages[:2]) < ages[2]
+def known_owners(server: ServerProcess) -> int:
+    """How many owners this one saw at its last heartbeat."""
+    _, text = server.raw("GET", "/metrics")
+    [value] = re.findall(r"^batchyard_owners (\S+)$", text.decode(), re.MULTILINE)
+    return int(float(value))
 
 
 def test_each_role_serves_its_own_paths_and_names_the_other(tmp_path: Path) -> None:

@@ -86,12 +86,16 @@ class Place:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        self._stopping = False
+        self._starting, self._stopping = True, False
         self._engine: Child | None = None
         environ = {"BATCHYARD_ROLE": "dispatch", "BATCHYARD_PORT": "0", **spec.environ}
         if spec.engine:
             environ["BATCHYARD_UPSTREAM"] = self._start_engine()
         self._dispatcher = Child(spec.command, environ, self._ended)
+        self._starting = False  # from here on an end is met by `_ended`; one before it, here
+        if not self.state()["lives"]:
+            self.drain()
+            raise RuntimeError("the dispatcher or its engine ended as soon as it was started")
 
     def state(self) -> dict[str, object]:
         """Return where it is and whether its processes live."""
@@ -125,7 +129,7 @@ class Place:
 
     def _ended(self) -> None:
         """One of the two ended though nobody asked it to: end the other, and ourselves, for Ray to begin anew."""
-        if self._stopping:
+        if self._starting or self._stopping:
             return
         self._stopping = True
         if self._engine is not None and self._engine.lives:
