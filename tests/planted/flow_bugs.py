@@ -226,4 +226,18 @@ FLOW = [
         "        return place\n",
         "tests/simulation/test_carriers.py",
     ),
+    Bug(
+        "requests that begin alike do not run together",
+        "domain/run_order.py",
+        "groups.setdefault(prefix if prefix != ALONE else next(lone)",
+        "groups.setdefault(next(lone)",
+        "tests/simulation/test_prompt_cache.py",
+    ),
+    Bug(
+        "all first ones of groups run ahead of everything",
+        "domain/run_order.py",
+        "        order.append(group[0])\n        order.extend(rest)\n        rest = group[1:]\n",
+        "        order.append(group[0])\n        rest.extend(group[1:])\n",
+        "tests/simulation/test_prompt_cache.py",
+    ),
 ]
