@@ -236,8 +236,22 @@ FLOW = [
     Bug(
         "all first ones of groups run ahead of everything",
         "domain/run_order.py",
-        "        order.append(group[0])\n        order.extend(rest)\n        rest = group[1:]\n",
-        "        order.append(group[0])\n        rest.extend(group[1:])\n",
+        "- 1 >= lead:",
+        "- 1 >= 100_000:",
         "tests/simulation/test_prompt_cache.py",
+    ),
+    Bug(
+        "the first of a group runs ahead by one group alone",
+        "domain/run_order.py",
+        "- 1 >= lead:",
+        "- 1 >= 1:",
+        "tests/simulation/test_prompt_cache.py",
+    ),
+    Bug(
+        "a create is not told of the slots",
+        "web/creates.py",
+        "        intake.drafts.lead = self._settings.lead\n",
+        "",
+        "tests/wire/test_create.py",
     ),
 ]

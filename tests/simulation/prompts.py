@@ -96,6 +96,7 @@ def use(work: Work, *, together: bool) -> Used:
 
 async def _run(here: World, bodies: list[bytes], *, together: bool) -> None:
     drafts, writer, offset = Drafts(), here.blobs.writer("body"), 0
+    drafts.lead = 2 * here.limit
     for number, params in enumerate(bodies):
         begins = prefix(_beginnings.decode(params), marked=True) if together else ALONE
         drafts.add(f"r{number}", offset, len(params), zlib.crc32(params), prefix=begins)

@@ -1,7 +1,4 @@
-"""What the order of runs is for: a prompt cache that lives shortly is read nearly as often as it can be.
-
-That holds where groups are larger than the slots: of smaller ones the first is not answered in time.
-"""
+"""What the order of runs is for: a prompt cache that lives shortly is read nearly as often as it can be."""
 
 import pytest
 
@@ -19,3 +16,11 @@ def test_groups_larger_than_the_slots_read_their_beginning_nearly_as_often_as_th
     assert ours.best(work) == pytest.approx(as_it_came.best(work), rel=0.01)
     assert ours.share >= 0.98 * ours.best(work)
     assert ours.share >= 1.5 * as_it_came.share
+
+
+def test_groups_smaller_than_the_slots_do_not_all_write_their_beginning() -> None:
+    work = Work(groups=60, each=6, slots=16, seed=1)
+
+    ours = use(work, together=True)
+
+    assert ours.share >= 0.9 * ours.best(work)

@@ -25,6 +25,15 @@ def test_the_first_of_each_group_runs_one_group_ahead() -> None:
     assert list(order) == [0, 1, 2, 3, 4, 5, 7, 6]
 
 
+def test_the_first_runs_ahead_by_as_many_others_as_it_is_told() -> None:
+    drafts = some([("m", prefix) for prefix in (1, 1, 1, 2, 2, 3, 3, 4, 4)])
+    drafts.lead = 4
+
+    [order] = run_orders(drafts).values()
+
+    assert list(order) == [0, 3, 5, 1, 2, 7, 4, 6, 8]
+
+
 @given(rows)
 def test_every_request_is_in_one_order_once(rows: list[tuple[str, int]]) -> None:
     drafts = some(rows)

@@ -10,7 +10,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import BatchCreated, BugFound
 from batchyard.domain.request import Drafts, Origin
-from batchyard.ports import NewBatch
+from batchyard.ports import NewBatch, Pick
 from batchyard.store.memory import MemoryStore
 from batchyard.testing.blobs import MemoryBlobs, MemoryWriter
 from batchyard.web.settings import WebSettings
@@ -45,6 +45,22 @@ def test_a_created_batch_is_there_at_once() -> None:
         assert [each["id"] for each in (await world.call("GET", PATH)).json()["data"]] == [batch_id]
 
     asyncio.run(scenario())
+
+
+def test_requests_that_begin_alike_run_behind_their_first_by_as_much_as_the_settings_say() -> None:
+    def request(number: int) -> dict[str, object]:
+        says = [{"role": "user", "content": str(number)}]
+        params = {"model": "simulator", "max_tokens": 5, "system": "abc"[number // 2] * 2000, "messages": says}
+        return {"custom_id": f"r{number}", "params": params}
+
+    async def order(lead: int) -> list[int]:
+        world = World(settings=WebSettings(lead=lead))
+        reply = await world.call("POST", PATH, json.dumps({"requests": [request(n) for n in range(6)]}).encode())
+        turn = await world.store.turn("e", [], [Pick(reply.json()["id"], "simulator", 6)], world.clock.now())
+        return [lease.seq for lease in turn.leases]
+
+    assert asyncio.run(order(1)) == [0, 2, 1, 4, 3, 5]
+    assert asyncio.run(order(10)) == [0, 2, 4, 1, 3, 5]
 
 
 def test_params_are_stored_as_they_were_sent_however_the_body_was_cut() -> None:

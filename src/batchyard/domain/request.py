@@ -20,7 +20,8 @@ class Drafts:
     """The requests of a batch that is not stored yet, packed: about 150 bytes each, their params apart.
 
     ``offsets`` and ``lengths`` are bytes in the body blob; ``crcs`` are CRC-32 of the params; ``prefixes`` group
-    requests that begin alike (0: no group); ``models`` are indexes into ``model_names``.
+    requests that begin alike (0: no group); ``models`` are indexes into ``model_names``; ``lead`` is how many requests
+    run between the first of a group and the rest of it, if there are so many.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Drafts:
         self.prefixes = array("q")
         self.models = array("q")
         self.model_names: dict[str, int] = {"": 0}
+        self.lead = 1
 
     def add(self, custom_id: str, offset: int, length: int, crc: int, *, prefix: int = 0, model: str = "") -> None:
         """Append one; that the custom_id is new is the caller's to check."""

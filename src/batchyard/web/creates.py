@@ -161,6 +161,7 @@ class Creates:
             labels=terms.labels,
             traceparent=traceparent.kept(call.headers.get("traceparent")),
         )
+        intake.drafts.lead = self._settings.lead
         creating = asyncio.create_task(
             self._batches.create(new, intake.drafts, origin, defend=self._settings.retry_defence), name="create"
         )

@@ -12,7 +12,7 @@ class WebSettings:
 
     ``trusted_proxies`` are addresses or networks whose ``X-Forwarded-*`` headers are believed. A running download
     looks every ``recheck_seconds`` whether its batch is still there; who follows a batch, every ``follow_seconds`` for
-    more results.
+    more results. ``lead`` is how far ahead of its group the first of it runs.
     """
 
     public_url: str | None = None
@@ -27,4 +27,5 @@ class WebSettings:
     read_bytes: int = 512 * 1024
     max_calls_per_key: int = 1000
     follow_seconds: float = 0.5
+    lead: int = 1
     allowances: Allowances = field(default_factory=Allowances)
