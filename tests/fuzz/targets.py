@@ -19,7 +19,7 @@ from batchyard.domain.stream import StreamWatch
 from batchyard.intake.body import Intake, Limits
 from batchyard.upstream.chat_answer import Asked
 from batchyard.upstream.chat_stream import ChatEvents
-from tests.unit.test_intake_properties import reference
+from tests.fuzz.reference import reference
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 BETAS: Sequence[tuple[str, ...]] = ((), ("output-128k-2025-02-19",), ("interleaved-thinking-2025-05-14", "x"))

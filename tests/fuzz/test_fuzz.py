@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,24 @@ def test_parts_of_it_in_any_order_break_no_promise(name: str, choices: st.DataOb
     TARGETS[name](b"".join(parts).ljust(LEAST, b"0"))
 
 
+def test_the_targets_need_no_test_tool() -> None:
+    """The fuzzer's environment holds what the program needs, and the fuzzer."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('pytest', 'hypothesis')))\n"
+        "from tests.fuzz import targets\n"
+        "assert targets.TARGETS"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environ())
+
+    assert done.returncode == 0, done.stderr[-1000:]
+
+
+def environ() -> dict[str, str]:
+    return clean_environ(PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)]))
+
+
 @pytest.mark.accept
 @pytest.mark.parametrize("name", TARGETS)
 def test_coverage_guided_fuzzing_finds_nothing(name: str, tmp_path: Path) -> None:
@@ -48,7 +67,7 @@ def test_coverage_guided_fuzzing_finds_nothing(name: str, tmp_path: Path) -> Non
         timeout=7200,
         check=False,
         cwd=tmp_path,
-        env=clean_environ(PYTHONPATH=os.pathsep.join([str(ROOT / "src"), str(ROOT)])),
+        env=environ(),
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"stat::number_of_executed_units: {RUNS}" in done.stderr
