@@ -14,6 +14,7 @@ from tests.planted.memory_bugs import MEMORY
 from tests.planted.object_bugs import OBJECTS
 from tests.planted.postgres_bugs import POSTGRES
 from tests.planted.safety_bugs import SAFE
+from tests.planted.secret_bugs import SECRET
 from tests.planted.seen_bugs import SEEN
 from tests.planted.server_bugs import SERVERS
 from tests.planted.simulator_bugs import SIMULATOR
@@ -306,6 +307,7 @@ BUGS = [
     *POSTGRES,
     *OBJECTS,
     *SAFE,
+    *SECRET,
     *HOOKS_BUGS,
     *WIRE,
     *SIMULATOR,

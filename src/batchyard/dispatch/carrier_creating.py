@@ -8,7 +8,9 @@ from batchyard.dispatch.carrier_body import LeaseOver, Packing
 from batchyard.dispatch.carrier_place import Standby
 from batchyard.dispatch.carrier_tender import Tender
 from batchyard.domain.carrier import UpstreamBatch
-from batchyard.domain.outcome import NotStarted, Outcome, Refused
+from batchyard.domain.echo import without_echo, without_words
+from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.outcome import Held, NotStarted, Outcome, Refused
 from batchyard.domain.request import Lease
 from batchyard.domain.result import RequestError
 from batchyard.domain.retry import settle
@@ -46,11 +48,12 @@ class Creating:
             carrier.id, carrier.version, carrier.betas, packed.length, lambda: packing.body(packed.sent, may_send)
         )
         try:
-            return Created(await place.upstream.create(create), packed.sent)
+            told = await place.upstream.create(create)
         except LeaseOver:
-            return Created(NotStarted(RequestError("api_error", "not sent: the lease was over")), packed.sent)
+            told = NotStarted(RequestError("api_error", "not sent: the lease was over"))
         except Damaged:  # since it was packed; the next try refuses the member that it is
-            return Created(NotStarted(RequestError("api_error", "stored params were damaged")), packed.sent)
+            told = NotStarted(RequestError("api_error", "stored params were damaged"))
+        return Created(await _shown(told, packing, packed.sent) if isinstance(told, Held) else told, packed.sent)
 
     async def refuse(self, refused: Sequence[tuple[Lease, RequestError]]) -> None:
         """Settle members that will never be sent."""
@@ -60,6 +63,19 @@ class Creating:
             self._carrier,
             [(settle(lease, outcome, self._carrier.created_at, now, jitter), outcome) for lease, outcome in outcomes],
         )
+
+
+async def _shown(held: Held, packing: Packing, sent: Sequence[Lease]) -> Outcome:
+    """Return why the upstream is held, in its words unless they repeat what was sent: it is read once more for that."""
+    shown: Outcome = held
+    try:
+        async for part in packing.body(sent, lambda: True):
+            shown = without_echo(held, part)
+            if shown is not held:
+                break
+    except (Damaged, StoreUnavailable):
+        return without_words(held)
+    return shown
 
 
 def blamed(sent: Sequence[Lease], error: RequestError) -> Sequence[Lease]:

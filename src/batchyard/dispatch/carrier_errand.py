@@ -284,7 +284,7 @@ class Errand:
         return poll_seconds(age, self.standby.place.gathering.poll, told.poll_after)
 
     def _badly(self, doing: str, outcome: Outcome) -> float:
-        self.standby.went_badly(outcome, self.carrier.lane)
+        self.standby.went_badly(outcome, self.carrier.lane, searched=doing == "create")
         assert not hasattr(outcome, "message"), "what was answered is no trouble"
         if not isinstance(outcome, Held):  # that holds the whole place, with an alarm of its own
             self._trouble(doing, f"{type(outcome).__name__.lower()}: {outcome.error.type}")

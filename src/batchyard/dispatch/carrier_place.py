@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from batchyard.domain.carrier import LOOKED_FOR
+from batchyard.domain.echo import without_words
 from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.limiter import Limiter
 from batchyard.domain.outcome import Answered, Held, Outcome
@@ -103,8 +104,12 @@ class Standby:
         self._in_doubt = False
         self._limiter.observe(_WELL, self._clock.monotonic())
 
-    def went_badly(self, outcome: Outcome, lane: str) -> None:
-        """Trouble of ours with the upstream holds it, with an alarm; what else goes wrong is each carrier's own."""
+    def went_badly(self, outcome: Outcome, lane: str, *, searched: bool = False) -> None:
+        """Trouble of ours with the upstream holds it, with an alarm; what else goes wrong is each carrier's own.
+
+        ``searched``: the words of the outcome do not repeat what they answer. Others may repeat any request.
+        """
+        outcome = outcome if searched else without_words(outcome)
         hold = self._limiter.observe(outcome, self._clock.monotonic()) if isinstance(outcome, Held) else None
         if hold is not None:
             self._in_doubt = True

@@ -78,7 +78,11 @@ class Interactive:
                 self._learn(outcome, began, streamed=True)
                 return outcome
             streaming = True
-            return _SlottedStream(stream, lambda outcome: self._learn(outcome, began, streamed=True), self._leave)
+            return _SlottedStream(
+                stream,
+                lambda outcome: self._learn(without_echo(outcome, call.params), began, streamed=True),
+                self._leave,
+            )
         finally:
             if not streaming:
                 self._leave()

@@ -6,6 +6,7 @@ Why a lane is held is told in the server's own words, and goes to the log. Some 
 import msgspec
 
 from batchyard.domain.outcome import Held, NotStarted, Outcome
+from batchyard.domain.result import RequestError
 
 LONGEST_SHOWN = 256
 """No more of a message goes to the log."""
@@ -13,13 +14,26 @@ WINDOW, STEP = 16, 8
 """So any 24 characters in a row are found; JSON's escapes hide shorter ones at most."""
 LARGEST_SEARCHED = 1024 * 1024
 LEFT_OUT = "what the server said repeats the request, and is left out"
+LEFT_OUT_UNSEEN = "what the server said of a batch is left out, for it may repeat requests"
 
 
 def without_echo(outcome: Outcome, params: bytes) -> Outcome:
     """Return the outcome; words of a held lane that repeat the params, or params too large to look, are left out."""
     if not isinstance(outcome, Held | NotStarted) or not _repeats(outcome.error.message, params):
         return outcome
-    return msgspec.structs.replace(outcome, error=msgspec.structs.replace(outcome.error, message=LEFT_OUT))
+    return _saying(outcome, LEFT_OUT)
+
+
+def without_words(outcome: Outcome) -> Outcome:
+    """Return the outcome; words of a held lane are left out, all but their type: nobody knows what they may repeat."""
+    if not isinstance(outcome, Held | NotStarted):
+        return outcome
+    return _saying(outcome, f"{outcome.error.type}: {LEFT_OUT_UNSEEN}")
+
+
+def _saying(outcome: Held | NotStarted, message: str) -> Outcome:
+    """Details may repeat a request as well as words do."""
+    return msgspec.structs.replace(outcome, error=RequestError(outcome.error.type, message, outcome.error.request_id))
 
 
 def _repeats(message: str, params: bytes) -> bool:
