@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from batchyard.store.memory import MemoryStore
 from tests.browser.stage import open_world, stage
 from tests.browser.tools import chromium
+from tests.web.hooks import busy_hooks
 from tests.web.lanes import busy_desk
 from tests.wire.world import World, serving_apart
 
@@ -113,7 +114,7 @@ class Staged:
 def staged() -> Iterator[Staged]:
     numbers = iter(range(10**9))
     world = open_world()
-    world.lanes = busy_desk()
+    world.lanes, world.webhooks = busy_desk(), busy_hooks()
     world.store = MemoryStore(entropy=lambda: next(numbers) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**80)
     with serving_apart(world) as (url, run):
         yield Staged(world, url, run, run(stage(world)))

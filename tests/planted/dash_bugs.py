@@ -6,6 +6,7 @@ HOSTILE = "tests/web/test_hostile.py"
 PAGES = "tests/web/test_pages.py"
 SESSIONS = "tests/web/test_sessions.py"
 STATIC = "tests/web/test_static.py"
+WEBHOOKS = "tests/web/test_webhooks.py"
 
 DASHBOARD = [
     Bug("pages do not escape", "web/dashboard/pages.py", "autoescape=True", "autoescape=False", HOSTILE),
@@ -106,7 +107,7 @@ DASHBOARD = [
     Bug(
         "pages look at no scope",
         "web/dashboard/desk.py",
-        "                auth.authorize(visit.principal, endpoint.scope)\n",
+        "                auth.authorize(visit.principal, endpoint.scope, *endpoint.also)\n",
         "",
         SESSIONS,
     ),
@@ -159,6 +160,27 @@ DASHBOARD = [
         'Route("POST", "/engine/pause", Scope.ADMIN,',
         'Route("POST", "/engine/pause", Scope.READ,',
         "tests/web/test_engine.py",
+    ),
+    Bug(
+        "everybody sees the webhooks of all",
+        "web/dashboard/webhooks.py",
+        'if visit.may("admin") or hook.workspaces == {visit.workspace}]',
+        "if visit.may('read') or hook.workspaces == {visit.workspace}]",
+        WEBHOOKS,
+    ),
+    Bug(
+        "every key tests webhooks from its page",
+        "web/dashboard/site.py",
+        'Route("POST", "/webhooks/test", Scope.ADMIN,',
+        'Route("POST", "/webhooks/test", Scope.READ,',
+        WEBHOOKS,
+    ),
+    Bug(
+        "what a receiver answered turns its line around",
+        "web/dashboard/templates/marks.html",
+        "{{ told.reason[:200]|plain }}",
+        "{{ told.reason[:200] }}",
+        HOSTILE,
     ),
     Bug(
         "a file for all caches comes with a session",

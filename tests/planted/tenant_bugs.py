@@ -19,7 +19,7 @@ TENANT = [
     Bug(
         "scopes are not enforced",
         "web/api.py",
-        "        auth.authorize(principal, endpoint.scope)\n",
+        "        auth.authorize(principal, endpoint.scope, *endpoint.also)\n",
         "",
         TENANTS,
     ),

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from batchyard.domain.events import BugFound
+from batchyard.domain.hooks import Hook, State
 from batchyard.domain.labels import Labels
 from batchyard.domain.lane_state import Board, Trouble, UpstreamState
 from batchyard.domain.result import Errored, RequestError, Result, Succeeded
+from batchyard.ports import Told
+from tests.web.hooks import SetHooks
 from tests.web.hostile import BENIGN, HOSTILE
 from tests.web.lanes import SetDesk, a_lane
 from tests.web.visitor import Visitor, links, open_world, structure, text
@@ -23,6 +26,8 @@ PAGES = (
     "/?{q}",
     "/usage",
     "/engine",
+    "/webhooks",
+    "/webhooks/log?webhook={text}",
     "/usage?all=1",
     "/batches/{id}",
     "/batches/{id}?part=live",
@@ -97,6 +102,8 @@ async def world_of(words: str) -> tuple[World, str]:
     lane = a_lane(words, words, words, waiting=words, bounded_by=words, last_trouble=trouble)
     world.lanes = SetDesk(Board([UpstreamState(words, 1, 1, 1, open=True, paused=False, carriers=None)], [lane]))
     await world.store.beat(words, world.clock.now())
+    told = Told(words, words, words, State.WAITING, 1, NOW, NOW, NOW, 500, words)
+    world.webhooks = SetHooks([Hook(words, frozenset({words}), frozenset({words}), words)], [told])  # type: ignore[arg-type]
     return world, batch
 
 
@@ -108,8 +115,9 @@ async def shown(words: str) -> dict[str, str]:
         query = f"q={quoted}&label={quoted}&status={quoted}&after_id={batch}"
         where = path.replace("{q}", query).replace("{id}", batch).replace("{text}", quoted)
         reply = await visitor.go(where)
-        found = 404 if path.endswith(("={text}", "/{text}")) and "next" not in path and "done" not in path else 200
-        assert reply.status == found, (where, reply.body)
+        known = ("next", "done", "webhook")
+        is_found = not path.endswith(("={text}", "/{text}")) or any(word in path for word in known)
+        assert reply.status == (200 if is_found else 404), (where, reply.body)
         pages[path] = text(reply)
     return pages
 

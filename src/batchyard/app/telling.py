@@ -1,6 +1,7 @@
 """The webhooks that the settings name, with their outbox and their way out."""
 
 import random
+from urllib.parse import urlsplit
 
 from batchyard.app.kept import Kept
 from batchyard.dispatch.herald import Herald
@@ -16,7 +17,8 @@ class Telling:
 
     def __init__(self, settings: Settings, kept: Kept, emit: Emit) -> None:
         hooks = [
-            Hook(one.name, frozenset(map(Kind, one.events)), frozenset(one.workspaces)) for one in settings.webhooks
+            Hook(one.name, frozenset(map(Kind, one.events)), frozenset(one.workspaces), _address(one.url))
+            for one in settings.webhooks
         ]
         self.herald: Herald | None = None
         if not hooks:
@@ -45,3 +47,8 @@ class Telling:
             return
         await self._post.close()
         await self._outbox.close()
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

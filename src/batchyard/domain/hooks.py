@@ -35,11 +35,15 @@ GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Who is told: the workspaces (``*``: all, and the lanes too) and kinds."""
+    """Who is told: the workspaces (``*``: all, and the lanes too) and kinds.
+
+    ``address`` is the scheme and host of its URL: the rest often is a secret.
+    """
 
     name: str
     kinds: frozenset[Kind]
     workspaces: frozenset[str]
+    address: str = ""
 
     def wants(self, notice: "Notice") -> bool:
         """Whether this hook is to be told. What belongs to no workspace goes to those who hear of all."""

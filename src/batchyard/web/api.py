@@ -88,7 +88,7 @@ def build_api(
     table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
     health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
-    pages = site.build(seen, threshold, lanes, handlers.batches, Files(handlers.results, handlers.ledgers))
+    pages = site.build(seen, threshold, lanes, handlers.shared)
     return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages, clock)
 
 
@@ -103,6 +103,11 @@ class Handlers:
     messages: Messages
     models: Models
     webhooks: WebhookCalls
+
+    @property
+    def shared(self) -> site.Shared:
+        """What pages use too."""
+        return site.Shared(self.batches, Files(self.results, self.ledgers), self.webhooks.all)
 
     @classmethod
     def over(cls, of: beside.Sources, calls: Calls, means: Means, webhooks: Webhooks) -> "Handlers":
@@ -212,7 +217,7 @@ class Api:
         self.limits.enter(call)
         endpoint = _of_method(methods, call)
         call.route = endpoint.path
-        auth.authorize(principal, endpoint.scope)
+        auth.authorize(principal, endpoint.scope, *endpoint.also)
         if endpoint.counted:
             self.limits.admit(call)
         call.version = auth.version(call.headers)

@@ -27,9 +27,9 @@ async def authenticate(keys: Keys, headers: Headers) -> Principal:
     return known[0]
 
 
-def authorize(principal: Principal, scope: Scope) -> None:
-    """Refuse a key that is not for this. Judged before anything is looked up: it tells of no batch."""
-    if scope not in principal.scopes:
+def authorize(principal: Principal, scope: Scope, *also: Scope) -> None:
+    """Refuse a key with none of these scopes. Judged before anything is looked up: it tells of no batch."""
+    if principal.scopes.isdisjoint((scope, *also)):
         raise Forbidden(f"This API key has no scope {scope.value!r}, which this call needs.")
 
 

@@ -24,6 +24,8 @@ class Endpoint:
     """Whether it counts against the calls that a workspace may make in a minute."""
     path: str = ""
     """The route's path, with its parameters in braces."""
+    also: tuple[Scope, ...] = ()
+    """Other scopes, each of which is enough too."""
 
 
 Methods = Mapping[str, Endpoint]
@@ -35,7 +37,7 @@ Overlay = Callable[[list[str], Methods | None], Methods | None]
 class Route:
     """``path`` has parameters in braces, each a whole segment; ``answer`` takes the call, then their values in order.
 
-    ``fixed`` are further arguments that it takes by name.
+    ``fixed`` are further arguments that it takes by name, ``also`` other scopes that open it too.
     """
 
     method: str
@@ -43,6 +45,7 @@ class Route:
     scope: Scope
     answer: Callable[..., Awaitable[Sendable]]
     fixed: Mapping[str, object] = field(default_factory=dict)
+    also: tuple[Scope, ...] = ()
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ def _endpoint(route: Route, values: list[str]) -> Endpoint:
     def answer(call: ApiCall) -> Awaitable[Sendable]:
         return route.answer(call, *values, **route.fixed)
 
-    return Endpoint(route.scope, answer, route.path.startswith(COUNTED), route.path)
+    return Endpoint(route.scope, answer, route.path.startswith(COUNTED), route.path, route.also)
 
 
 def nothing_over(_: list[str], methods: Methods | None) -> Methods | None:

@@ -36,13 +36,13 @@ class WebhookCalls:
     """Implements the paths."""
 
     def __init__(self, webhooks: Webhooks) -> None:
-        self._webhooks = webhooks
+        self.all = webhooks
 
     async def listing(self, _: ApiCall) -> Answer:
         """Return every webhook with its last delivery."""
         data = []
-        for hook in self._webhooks.hooks():
-            last = await self._webhooks.log(hook.name, 1)
+        for hook in self.all.hooks():
+            last = await self.all.log(hook.name, 1)
             data.append(
                 {
                     "name": hook.name,
@@ -58,12 +58,12 @@ class WebhookCalls:
         text = call.query("limit") or str(USUAL_LIMIT)
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST):
             raise InvalidRequest(f"limit: must be a number from 1 to {MOST}.")
-        told = await self._webhooks.log(name, int(text))
+        told = await self.all.log(name, int(text))
         return Answer(msgspec.json.encode({"data": [_shown(one) for one in told]}))
 
     async def test(self, _: ApiCall, name: str) -> Answer:
         """Have a test sent; the log says what became of it."""
-        notice = await self._webhooks.test(name)
+        notice = await self.all.test(name)
         return Answer(msgspec.json.encode({"id": notice.id, "webhook": name, "type": notice.kind.value}))
 
 

@@ -99,7 +99,7 @@ class Dashboard:
                 return _sign_in_first(visit)
             self._limits.enter(visit)
             try:
-                auth.authorize(visit.principal, endpoint.scope)
+                auth.authorize(visit.principal, endpoint.scope, *endpoint.also)
                 return await endpoint.answer(visit)
             finally:
                 self._limits.leave(visit)

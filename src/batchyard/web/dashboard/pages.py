@@ -53,6 +53,8 @@ class Place:
     path: str
     name: str
     scope: Scope
+    also: tuple[Scope, ...] = ()
+    """Other scopes that open it too."""
 
 
 PLACES = (
@@ -60,6 +62,7 @@ PLACES = (
     Place("/throughput", "Throughput", Scope.READ),
     Place("/usage", "Usage", Scope.READ),
     Place("/engine", "Engine", Scope.ADMIN),
+    Place("/webhooks", "Webhooks", Scope.READ, (Scope.ADMIN,)),
 )
 
 
@@ -90,7 +93,7 @@ class Visit(ApiCall):
     @property
     def places(self) -> list[Place]:
         """The pages that this key may see."""
-        return [place for place in PLACES if self.may(place.scope)]
+        return [place for place in PLACES if any(map(self.may, (place.scope, *place.also)))]
 
     @property
     def theme(self) -> str:
@@ -111,7 +114,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters.update(words.FILTERS)
-        self._environment.globals.update(asset=assets.url, version=__version__, query=_query)
+        self._environment.globals.update(asset=assets.url, version=__version__, query=query)
 
     def page(self, visit: Visit, template: str, values: Mapping[str, object], *, status: int = 200) -> Answer:
         """Return the answer with this page."""
@@ -129,6 +132,6 @@ def seen_other(visit: Visit, path: str, headers: tuple[tuple[str, str], ...] = (
     return Answer(b"", 303, HTML, (*HEADERS, ("location", f"{visit.root}{path}"), *headers))
 
 
-def _query(**values: object) -> str:
+def query(**values: object) -> str:
     """Return a query of those values that there are."""
     return urlencode([(name, value) for name, value in values.items() if value not in (None, "")])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchyard.domain.access import Scope
-from batchyard.ports import Keys, LaneDesk
+from batchyard.ports import Keys, LaneDesk, Webhooks
 from batchyard.web.batches import BatchCalls
 from batchyard.web.beside import Sources
 from batchyard.web.dashboard.actions import Actions
@@ -20,6 +20,7 @@ from batchyard.web.dashboard.requests import Requests
 from batchyard.web.dashboard.sessions import Sessions
 from batchyard.web.dashboard.throughput import ThroughputPage
 from batchyard.web.dashboard.usage import UsagePage
+from batchyard.web.dashboard.webhooks import WebhookPages
 from batchyard.web.details import Details
 from batchyard.web.hosts import Hosts
 from batchyard.web.limits import CallLimits
@@ -38,7 +39,16 @@ class Threshold:
     secret: bytes
 
 
-def build(of: Sources, at: Threshold, lanes: LaneDesk, calls: BatchCalls, files: Files) -> Dashboard:
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What forms and downloads share with the API's own paths."""
+
+    calls: BatchCalls
+    files: Files
+    webhooks: Webhooks
+
+
+def build(of: Sources, at: Threshold, lanes: LaneDesk, to: Shared) -> Dashboard:
     """Return the dashboard; what its forms and downloads do, the API's own handlers do."""
     assets = Assets()
     pages = Pages(assets)
@@ -50,7 +60,9 @@ def build(of: Sources, at: Threshold, lanes: LaneDesk, calls: BatchCalls, files:
         emit=of.emit,
         pages=pages,
         assets=assets,
-        routes=Routes(routes(of, lanes, pages, calls, files)),
+        routes=Routes(
+            [*routes(of, lanes, pages, to.calls, to.files), *hook_routes(WebhookPages(to.webhooks, of.clock, pages))]
+        ),
     )
 
 
@@ -92,4 +104,13 @@ def routes(of: Sources, lanes: LaneDesk, pages: Pages, calls: BatchCalls, files:
         Route("POST", f"{one}/delete", Scope.DELETE, actions.delete),
         Route("POST", f"{one}/rerun", Scope.SUBMIT, actions.rerun),
         Route("POST", f"{one}/labels", Scope.SUBMIT, actions.label),
+    ]
+
+
+def hook_routes(to: WebhookPages) -> list[Route]:
+    """Return the pages of webhooks; the operator's key may be one that opens no batch."""
+    return [
+        Route("GET", "/webhooks", Scope.READ, to.show, also=(Scope.ADMIN,)),
+        Route("GET", "/webhooks/log", Scope.READ, to.log, also=(Scope.ADMIN,)),
+        Route("POST", "/webhooks/test", Scope.ADMIN, to.test),
     ]
