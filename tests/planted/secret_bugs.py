@@ -33,4 +33,11 @@ SECRET = [
         "lambda outcome: self._learn(outcome, began, streamed=True)",
         ECHO,
     ),
+    Bug(
+        "a foreign batch is found before it is refused",
+        "store/sqlite_batches.py",
+        '    rows = batches(connection, "workspace = ? and id = ?", (workspace, batch_id))\n',
+        '    rows = [each for each in batches(connection, "id = ?", (batch_id,)) if each.workspace == workspace]\n',
+        "tests/unit/test_sqlite_alike.py",
+    ),
 ]
