@@ -292,3 +292,16 @@ def test_an_empty_turn_does_nothing(yard: Yard) -> None:
 
     assert (turn.leases, turn.stale, turn.ripe) == ([], [], [])
     assert yard.get(batch) == batch
+
+
+def test_a_turn_that_names_a_batch_all_of_which_is_settled_does_the_rest(yard: Yard) -> None:
+    done, other = yard.create(2), yard.create(2)
+    leases = yard.lease(done)
+    yard.settle(*[succeeded(lease) for lease in leases])
+    [lease, _] = yard.lease(other)
+
+    turn = yard.turn([succeeded(leases[0]), succeeded(lease)], [Pick(done.id, MODEL, 3)])
+
+    assert [stale.lease for stale in turn.stale] == [leases[0]]
+    assert yard.get(done).counts == Counts(processing=1, succeeded=1)
+    assert yard.get(other).counts == Counts(processing=1, succeeded=1)

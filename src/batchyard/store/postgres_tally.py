@@ -92,12 +92,16 @@ async def write(
 ) -> Collection[int]:
     """Bring tallies and streams up to date, and store what arrived; return the numbers of batches that are ripe.
 
+    A batch that the turn named, but changes nothing of (a stale settlement, a pick of nothing), is left alone: its
+    tally may show no open request, and then it has no last one to hold back.
+
     A row of ``results`` is (request, batch, how many of its batch come behind it in this turn, state, attempt, packed,
     outcome, started_at, ended_at, reason).
     """
     changed = [
         (tally.stored.num, sum(tally.finished.values()), tally.leased, *tally.finished.values(), tally.last)
         for tally in tallies
+        if tally.settled or tally.leased
     ]
     moved = [(tally.stored.num, model, *more) for tally in tallies for model, more in tally.moved.items()]
     rows = await db.fetch(_WRITE, *columns(changed, 8), *columns(moved, 4), *columns(results, 10))
