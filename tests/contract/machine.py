@@ -304,7 +304,10 @@ class StoreMachine(RuleBasedStateMachine):
     def reclaim(self, data: st.DataObject) -> None:
         busy = [held.owner for held in self.held if held.owner in OWNERS]
         owner = data.draw(st.sampled_from(busy or OWNERS), label="owner")
-        self.both(lambda store: store.reclaim(owner, self.now))
+        if data.draw(st.booleans(), label="leaves"):
+            self.both(lambda store: store.leave(owner, self.now))
+        else:
+            self.both(lambda store: store.reclaim(owner, self.now))
         self.spend(owner)
 
     def spend(self, owner: str) -> None:

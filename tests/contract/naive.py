@@ -322,6 +322,9 @@ class NaiveStore:
             row.deaths += 1
         return len(lost)
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        return await self.reclaim(owner, now)
+
     async def dead(self, now: datetime) -> Sequence[str]:
         return [owner for owner, beat in self.beats.items() if now - beat > self.lease_time]
 

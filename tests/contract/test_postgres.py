@@ -295,6 +295,17 @@ def test_an_owner_that_came_back_before_its_reclaim_keeps_what_it_holds(store: P
     assert run(store.held("o1")) == leases
 
 
+def test_an_owner_that_leaves_is_taken_at_its_word_though_it_lives(store: PostgresStore, run: Run) -> None:
+    batch = run(store.create(a_batch(), drafts(2), origin(), defend=False))
+    run(store.beat("o1", NOW))
+    run(store.turn("o1", [], [Pick(batch.id, MODEL, 2)], later(60)))
+
+    assert run(store.leave("o1", later(60))) == 2
+
+    assert run(store.held("o1")) == []
+    assert run(store.owners(NOW)) == []
+
+
 def test_a_process_frozen_in_a_transaction_holds_nobody_up_for_long(
     url: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -246,3 +246,48 @@ def test_an_owner_that_was_reclaimed_is_told_no_more(yard: Yard) -> None:
     yard.reclaim("o1")
 
     assert [owner.id for owner in yard.owners()] == ["o2"]
+
+
+def test_an_owner_that_leaves_is_gone_at_once(yard: Yard) -> None:
+    yard.beat("o1", later(50))
+    yard.beat("o2", later(50))
+
+    assert yard.leave("o1", later(51)) == 0
+
+    assert [owner.id for owner in yard.owners(later(51))] == ["o2"]
+    assert yard.beat("o2", later(52)) == 1
+    assert yard.dead(later(1000)) == ["o2"]
+
+
+def test_what_an_owner_still_holds_when_it_leaves_is_given_back_as_after_a_death(yard: Yard) -> None:
+    batch = yard.create(3)
+    leases = yard.lease(batch, 2)
+    yard.beat("o1", later(60))
+    yard.lease(batch, 1, owner="o2")
+
+    assert yard.leave("o1", later(60)) == 2
+
+    assert yard.held("o1") == []
+    assert yard.lease(batch, owner="o2") == [replace(lease, attempt=2, paid=1, deaths=1) for lease in leases]
+    assert [stale.lease for stale in yard.settle(succeeded(leases[0])).stale] == [leases[0]]
+
+
+def test_others_adopt_what_an_owner_that_left_was_tending(yard: Yard) -> None:
+    batch = yard.create(2)
+    yard.beat("o1", later(60))
+    yard.made(batch, 2, carrier="c1")
+
+    yard.leave("o1", later(60))
+
+    assert [carrier.id for carrier in yard.run(yard.store.adopt("o2", later(60)))] == ["c1"]
+
+
+def test_leaving_again_or_as_a_stranger_or_a_carrier_is_nothing(yard: Yard) -> None:
+    batch = yard.create(2)
+    yard.made(batch, 2, carrier="c1")
+    yard.leave("o1")
+
+    assert yard.leave("o1") == 0
+    assert yard.leave("nobody") == 0
+    assert yard.leave("c1") == 0
+    assert yard.beat("o1") == 1

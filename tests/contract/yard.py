@@ -97,6 +97,9 @@ class Yard:
     def reclaim(self, owner: str = "o1", now: datetime = SOON) -> int:
         return self.run(self.store.reclaim(owner, now))
 
+    def leave(self, owner: str = "o1", now: datetime = SOON) -> int:
+        return self.run(self.store.leave(owner, now))
+
     def dead(self, now: datetime) -> list[str]:
         return sorted(self.run(self.store.dead(now)))
 

@@ -1,15 +1,19 @@
 """Processes of different roles on one PostgreSQL: who does what, and restarts one after the other."""
 
 import json
+import os
 import re
+import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from batchyard.cli.main import status
 from tests.e2e.processes import ServerProcess
-from tests.e2e.test_postgres import SLOTS, fleet
+from tests.e2e.test_postgres import SLOTS, Fleet, fleet
 
 MESSAGE = json.dumps(
     {
@@ -37,14 +41,80 @@ def test_an_api_and_dispatchers_share_the_work_and_are_restarted_in_turn(tmp_pat
 
 def test_dispatchers_that_just_came_share_the_limit(tmp_path: Path) -> None:
     with fleet(tmp_path, roles=("all", "dispatch", "dispatch"), lease="600s", latency=0.3) as here:
-        deadline = time.monotonic() + 60  # heartbeats come each 200 s by themselves
-        while {known_owners(server) for server in here.servers} != {3}:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until_known(here.servers, 3)  # heartbeats come each 200 s by themselves
         batch = here.servers[0].create(150)["id"]
         here.until_ended(batch, 150)
 
         assert here.upstream.most_in_flight <= SLOTS
+
+
+def test_a_dispatcher_that_drains_is_gone_at_once(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("all", "dispatch"), lease="600s") as here:
+        stays, goes = here.servers
+        until_known(here.servers, 2)
+
+        assert goes.stop() == 0
+
+        [owner] = stays.call("GET", "/batchyard/v1/owners")["owners"]
+        assert (owner["lives"], owner["leases"]) == (True, 0)
+        until_known([stays], 1)  # it has the whole limit again
+
+
+def test_what_a_second_signal_cuts_goes_to_the_others_at_once(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api", "dispatch", "api"), lease="600s", latency=1.0) as here:
+        cut = here.servers[1]
+        batch = here.servers[0].create(40)["id"]
+        until_called(here)
+        assert cut.process is not None
+        cut.process.send_signal(signal.SIGTERM)
+        assert cut.stop() == 0
+
+        assert here.servers[0].call("GET", "/batchyard/v1/owners")["owners"] == []
+        cut.start()
+        here.until_ended(batch, 40)
+        here.check(batch, 40, repeated=SLOTS)
+
+
+def test_a_frozen_dispatcher_is_shown_with_what_it_holds_until_somebody_takes_it(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api", "dispatch"), latency=60.0) as here:
+        api, frozen = here.servers
+        api.create(40)
+        until_called(here)
+        assert frozen.process is not None
+        os.kill(frozen.process.pid, signal.SIGSTOP)
+        try:
+            deadline = time.monotonic() + 60
+            while (owner := only_owner(api))["lives"]:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert owner["leases"] == SLOTS
+            assert owner["seconds_since_heartbeat"] >= 1.0  # the lease
+        finally:
+            os.kill(frozen.process.pid, signal.SIGCONT)
+        while not only_owner(api)["lives"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def only_owner(server: ServerProcess) -> dict[str, Any]:
+    [owner] = server.call("GET", "/batchyard/v1/owners")["owners"]
+    return dict(owner)
+
+
+def until_called(here: Fleet) -> None:
+    """Wait until the upstream has been called as often as it may be at once."""
+    deadline = time.monotonic() + 60
+    while here.upstream.in_flight < SLOTS:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def until_known(servers: Sequence[ServerProcess], owners: int) -> None:
+    """Wait until each has seen so many owners at its last heartbeat."""
+    deadline = time.monotonic() + 60
+    while {known_owners(server) for server in servers} != {owners}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def known_owners(server: ServerProcess) -> int:

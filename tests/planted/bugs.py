@@ -89,7 +89,7 @@ DISPATCH = [
     Bug(
         "an owner whose heartbeat is too old goes on sending",
         "dispatch/dispatcher.py",
-        "self._attempts.alive_until = sent + self._pace.lease",
+        "self._attempts.alive_until = until",
         'self._attempts.alive_until = float("inf")',
         SAFETY,
     ),

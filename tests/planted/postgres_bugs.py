@@ -84,6 +84,34 @@ POSTGRES = [
         "tests/e2e/test_roles.py",
     ),
     Bug(
+        "an owner that drained stays until its lease is over",
+        "dispatch/dispatcher.py",
+        "        await self._heartbeat.leave()\n",
+        "        await asyncio.sleep(0)\n",
+        "tests/simulation/test_safety.py -k leave",
+    ),
+    Bug(
+        "what a second signal cut stays leased until the lease is over",
+        "app/process.py",
+        "            if parts:\n                await self._dispatcher.leave()\n",
+        "",
+        "tests/e2e/test_roles.py -k second_signal",
+    ),
+    Bug(
+        "nobody hears of an owner that left",
+        "store/postgres_upkeep.py",
+        "    await db.execute(f\"notify {NEWS}, '{OWNERS}'\")\n",
+        "",
+        "tests/e2e/test_roles.py -k drains",
+    ),
+    Bug(
+        "an owner leaves only once it is dead",
+        "store/postgres_upkeep.py",
+        "taken = await reclaim(db, owner, now, judged_at=None, lease_micros=None)",
+        "taken = await reclaim(db, owner, now, judged_at=None, lease_micros=30_000_000)",
+        ALONE,
+    ),
+    Bug(
         "an API process runs batches too",
         "app/process.py",
         'if self._settings.role != "api" else []',
@@ -110,6 +138,13 @@ POSTGRES = [
         '            await db.execute("select pg_advisory_xact_lock($1)", LOCK)\n',
         "",
         ALONE,
+    ),
+    Bug(
+        "a turn counts in batches that it changes nothing of",
+        "store/postgres_tally.py",
+        "        if tally.settled or tally.leased\n",
+        "",
+        SETTLE,
     ),
     Bug(
         "the last settled request is counted before the seal",

@@ -285,8 +285,9 @@ SAFE = [
     Bug(
         "a store that fails at the start ends the server",
         "dispatch/dispatcher.py",
-        '        beats = asyncio.create_task(self._beats(), name="heartbeat")',
-        '        await self._beat()\n        beats = asyncio.create_task(self._beats(), name="heartbeat")',
+        '        beats = asyncio.create_task(self._heartbeat.run(), name="heartbeat")',
+        "        await self._heartbeat._beat()\n"
+        '        beats = asyncio.create_task(self._heartbeat.run(), name="heartbeat")',
         STORIES,
     ),
     Bug(

@@ -346,3 +346,24 @@ def test_a_short_disk_pauses_what_must_be_stored_and_room_lets_it_go_on() -> Non
         await here.kill()
 
     run_virtual(main(), limit=600)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_a_drained_owner_takes_its_leave_once_and_waits_for_no_store_that_is_away(seconds: float) -> None:
+    async def main() -> None:
+        here = World(ScriptedUpstream(always(answered(), seconds=0.1)))
+        here.store = SlowStore(here.kept, lambda verb: seconds if verb == "leave" else 0.0)
+        await here.start()
+        await here.ended(await here.create(3))
+        asked = here.clock.monotonic()
+
+        await here.drain()
+        assert here.dispatcher is not None
+        await here.dispatcher.leave()
+
+        assert here.clock.monotonic() - asked <= 3.0
+        assert [owner.id for owner in await here.kept.owners(here.clock.now())] == ([] if not seconds else ["owner-1"])
+        told = [event.doing for event in here.events if isinstance(event, StoreFailed)]
+        assert told == ([] if not seconds else ["leave"])
+
+    run_virtual(main(), limit=7200)

@@ -151,6 +151,7 @@ class World:
         assert self.dispatcher is not None
         self.dispatcher.drain()
         await self._tasks[0]
+        await self.dispatcher.leave()
         self._tasks[1].cancel()
         await asyncio.gather(self._tasks[1], return_exceptions=True)
 

@@ -246,6 +246,8 @@ class App:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if parts:
+                await self._dispatcher.leave()
 
     async def _drained(self, parts: Sequence[_Task]) -> None:
         """Finish what is in flight, for as long as the settings allow. An API alone finishes the answers under way."""
@@ -258,6 +260,7 @@ class App:
         sending = parts[:2]
         _, running = await asyncio.wait(sending, timeout=timeout)
         if not running:
+            await self._dispatcher.leave()  # before we seal, which may take long
             await self._keeper.settle_down()
 
     def _verdict(self, *parts: _Task) -> int:

@@ -10,7 +10,6 @@ what was gathered: while the store commits that, the calls of the turn before go
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from batchyard.dispatch.attempts import Attempts
@@ -18,6 +17,7 @@ from batchyard.dispatch.board import LaneBoard
 from batchyard.dispatch.canary import Canaries
 from batchyard.dispatch.doubt import Doubt
 from batchyard.dispatch.engine_watch import EngineWatch
+from batchyard.dispatch.heartbeat import Heartbeat
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.queue import Picked, Queue
 from batchyard.dispatch.routed import RoutedCalls
@@ -83,7 +83,7 @@ class Dispatcher:
         of = (work, lanes, clock, self._pace.refresh)
         self._queue = Queue(*of, weight=weight, stopped=self._stopped, may_start=watch.may_start)
         self._wake = asyncio.Event()
-        self._beat_wanted = asyncio.Event()
+        self._heartbeat = Heartbeat(work, clock, emit, owner=owner, lease=self._pace.lease, lives=self._lives)
         lanes.when_freed(self._wake.set)
         self._attempts = Attempts(blobs, clock, emit, jitter=jitter, settled=self._to_be_committed, claims=self._queue)
         self._canaries = Canaries(lanes, clock, emit, self._wake.set)
@@ -96,7 +96,7 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Work until drained. Raises only for bugs; cancelling it is a sudden end, which loses nothing."""
-        beats = asyncio.create_task(self._beats(), name="heartbeat")
+        beats = asyncio.create_task(self._heartbeat.run(), name="heartbeat")
         watch = asyncio.create_task(EngineWatch(self._lanes, self._clock, self._emit).run(), name="engines")
         try:
             await self._turns()
@@ -107,8 +107,8 @@ class Dispatcher:
             await asyncio.gather(*ends, return_exceptions=True)
 
     def beat_soon(self) -> None:
-        """Another owner came: our share of every limit is smaller from the next heartbeat on."""
-        self._beat_wanted.set()
+        """Another owner came, or left: our share of every limit is another one from the next heartbeat on."""
+        self._heartbeat.beat_soon()
 
     def wake(self) -> None:
         """Look at the backlog again: a batch came, or was canceled."""
@@ -127,6 +127,10 @@ class Dispatcher:
         self._emit(DrainBegan(len(self._attempts)))
         self._wake.set()
 
+    async def leave(self) -> None:
+        """Once ``run`` has ended: let the others have our share, and what we still hold, at once."""
+        await self._heartbeat.leave()
+
     def cut_overdue(self) -> None:
         """Cut calls of batches that expired more than a grace ago; their requests become expired."""
         self._attempts.cut_overdue()
@@ -140,24 +144,9 @@ class Dispatcher:
         """Whether our lease is not over: nobody else has what is ours."""
         return self._clock.monotonic() < self._attempts.alive_until
 
-    # --- heartbeats
-
-    async def _beats(self) -> None:
-        while True:
-            pause = self._pace.lease / 3
-            try:
-                await self._beat()
-            except StoreUnavailable as error:  # we stop sending by ourselves when the lease time is over
-                self._emit(StoreFailed("heartbeat", str(error)))
-                pause = min(pause, STORE_PAUSE)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._beat_wanted.wait(), pause)
-            self._beat_wanted.clear()
-
-    async def _beat(self) -> None:
-        sent = self._clock.monotonic()
-        owners = await self._work.beat(self.owner, self._clock.now())
-        self._attempts.alive_until = sent + self._pace.lease
+    async def _lives(self, until: float, owners: int) -> None:
+        """We have said that we live: our share of the limits is that of so many owners."""
+        self._attempts.alive_until = until
         self.owners = owners
         self._lanes.share(owners)
         await self.board.learn()

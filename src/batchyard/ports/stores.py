@@ -111,6 +111,13 @@ class Work(LanePauses, Protocol):
         For an owner that lost the answer of a turn: what it may have leased there nobody else may take.
         """
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        """Say that the owner makes no call any more and will not come back: forget it at once, alive as it is.
+
+        What it still holds (its drain was cut short) is given back as by ``Upkeep.reclaim``; returns how many. Its
+        carriers are for others to adopt.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:

@@ -185,6 +185,9 @@ class MemoryStore(MemoryLanePauses):
             self._running[row.lease.batch].reclaim(row, now)
         return len(rows)
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        return await self.reclaim(owner, now)
+
     async def dead(self, now: datetime) -> Sequence[str]:
         return [owner for owner, beaten_at in self._owners.items() if now - beaten_at > self._lease_time]
 

@@ -137,6 +137,9 @@ class PostgresStore:
             )
         )
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        return await self._connections.write(lambda db: postgres_upkeep.leave(db, owner, now))
+
     async def dead(self, now: datetime) -> Sequence[str]:
         at = self._judged_at(now)
         return await self._connections.read(lambda db: postgres_owners.dead(db, at, self._lease_micros))

@@ -7,7 +7,7 @@ from contextlib import suppress
 import asyncpg
 
 from batchyard.store.postgres_connections import CONNECT_SECONDS
-from batchyard.store.postgres_owners import NEW_OWNER, NEWS
+from batchyard.store.postgres_owners import NEWS, OWNERS
 from batchyard.store.postgres_url import taken_apart
 
 PAUSE_SECONDS = 1.0
@@ -27,7 +27,7 @@ async def listen(url: str, tell: Callable[[], None], met: Callable[[], None]) ->
 
 async def _listen_once(url: str, tell: Callable[[], None], met: Callable[[], None]) -> None:
     def hear(_db: object, _pid: object, _channel: object, what: object) -> None:
-        (met if what == NEW_OWNER else tell)()
+        (met if what == OWNERS else tell)()
 
     db = await asyncpg.connect(
         url,

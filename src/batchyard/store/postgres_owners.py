@@ -13,8 +13,8 @@ CLOCK = "(extract(epoch from clock_timestamp()) * 1000000)::bigint"
 """The database's own time, in microseconds since 1970."""
 NEWS = "batchyard"
 """The channel on which other processes are told that there is something to do."""
-NEW_OWNER = "owner"
-"""What is told there when an owner came."""
+OWNERS = "owner"
+"""What is told there when an owner came, or left."""
 
 
 async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_micros: int) -> int:
@@ -26,7 +26,7 @@ async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_mic
         now,
     )
     if is_new:  # the others have a smaller share from now on
-        await db.execute(f"notify {NEWS}, '{NEW_OWNER}'")
+        await db.execute(f"notify {NEWS}, '{OWNERS}'")
     return int(
         await db.fetchval(
             f"select count(*) from owners where coalesce($1::bigint, {CLOCK}) - beat < $2",  # noqa: S608

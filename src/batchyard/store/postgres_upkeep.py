@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.store import postgres_views
-from batchyard.store.postgres_owners import CLOCK
+from batchyard.store.postgres_owners import CLOCK, NEWS, OWNERS
 from batchyard.store.postgres_rows import StoredBatch, batches
 from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
 
@@ -55,6 +55,15 @@ async def reclaim(
         return 0
     taken = await release(db, num, now, paid=1, deaths=1)
     await db.execute("delete from owners where num = $1", num)
+    return taken
+
+
+async def leave(db: "PoolConnectionProxy", owner: str, now: datetime) -> int:
+    """Forget an owner that says so itself, and tell the others, whose share of every limit is larger from now on."""
+    taken = await reclaim(db, owner, now, judged_at=None, lease_micros=None)
+    await db.execute(f"notify {NEWS}, '{OWNERS}'")
+    if taken:
+        await db.execute(f"notify {NEWS}")
     return taken
 
 

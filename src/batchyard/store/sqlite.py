@@ -167,6 +167,9 @@ class SqliteStore:
     async def reclaim(self, owner: str, now: datetime) -> int:
         return await self._writer.run(lambda connection: sqlite_upkeep.reclaim(connection, owner, now))
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        return await self.reclaim(owner, now)
+
     async def dead(self, now: datetime) -> Sequence[str]:
         return await self._readers.run(lambda c: sqlite_owners.dead(c, micros(now) - self._lease_micros))
 

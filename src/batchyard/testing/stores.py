@@ -66,6 +66,9 @@ class StoreAround:
     async def held(self, owner: str) -> Sequence[Lease]:
         return await self._call("held", lambda: self._inner.held(owner))
 
+    async def leave(self, owner: str, now: datetime) -> int:
+        return await self._call("leave", lambda: self._inner.leave(owner, now))
+
     async def pause_lane(self, lane: str, *, paused: bool) -> None:
         await self._call("pause_lane", lambda: self._inner.pause_lane(lane, paused=paused))
 
