@@ -94,8 +94,12 @@ class MortalChat(CountingChat):
 
 
 def _two_at_one_port() -> list[socket.socket]:
-    """The second one keeps the port while the first is closed: nobody listens there, and nobody else gets it."""
-    sockets = [socket.socket() for _ in range(2)]
+    """The second one keeps the port while the first is closed: nobody listens there, and nobody else gets it.
+
+    Their protocol is named, or asyncio does not see that it is TCP and leaves Nagle's algorithm on: each answer, sent
+    in two parts, would then wait 40 ms for an acknowledgement.
+    """
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) for _ in range(2)]
     for one in sockets:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     sockets[0].bind(("127.0.0.1", 0))
