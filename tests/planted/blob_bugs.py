@@ -55,6 +55,20 @@ BLOBS = [
         TESTS,
     ),
     Bug(
+        "what was read ahead is taken for what follows it",
+        "blobs/files.py",
+        "            self._ahead_at, begin = offset, 0",
+        "            self._ahead_at, begin = offset - 1, 0",
+        "tests/unit/test_file_blobs.py",
+    ),
+    Bug(
+        "a fault in what follows fails a read",
+        "blobs/files.py",
+        "            except (Damaged, StoreUnavailable):  # it may be what follows that cannot be read",
+        "            except ZeroDivisionError:",
+        "tests/unit/test_file_blobs.py",
+    ),
+    Bug(
         "a read goes past the content of a blob",
         "blobs/files.py",
         "if offset < 0 or length < 0 or offset + length > self.size:",

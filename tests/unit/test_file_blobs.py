@@ -16,7 +16,7 @@ import pytest
 from batchyard.blobs.blocks import BLOCK_BYTES
 from batchyard.blobs.check import problem, size
 from batchyard.blobs.disk import Disk
-from batchyard.blobs.files import KEPT_OPEN, FileBlobs
+from batchyard.blobs.files import AHEAD_BYTES, KEPT_OPEN, FileBlobs
 from batchyard.blobs.writer import BUFFER_BYTES, FileWriter
 from batchyard.domain.errors import DataRefused, StoreUnavailable
 from batchyard.ports import Damaged
@@ -30,6 +30,8 @@ class RecordingDisk(Disk):
         self.threads: set[int] = set()
         self.opened: list[int] = []
         self.read_error: int | None = None
+        self.bad_from: int | None = None
+        self.reads = 0
         self._fail_at = fail_at
         self._number = number
 
@@ -61,8 +63,11 @@ class RecordingDisk(Disk):
         return descriptor
 
     def read(self, descriptor: int, offset: int, length: int) -> bytes:
+        self.reads += 1
         if self.read_error is not None:
             raise OSError(self.read_error, os.strerror(self.read_error))
+        if self.bad_from is not None and offset + length > self.bad_from:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
         return super().read(descriptor, offset, length)
 
 
@@ -281,6 +286,46 @@ def test_what_cannot_be_read_now_is_no_damage(tmp_path: Path) -> None:
         disk.read_error = None
         assert await reader.read(0, 1) == await blobs.read(name, 0, 1) == b"x"
         reader.close()
+
+    asyncio.run(look())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reads_that_follow_one_another_are_few_and_any_others_right(tmp_path: Path, seed: int) -> None:
+    disk, dice = RecordingDisk(), random.Random(seed)
+    blobs, content = FileBlobs(tmp_path, disk=disk), dice.randbytes(3 * AHEAD_BYTES + 17)
+
+    async def look() -> None:
+        name = await put(blobs, content)
+        await blobs.read(name, 0, 0)
+        before, offset = disk.reads, 0
+        for _ in range(300):
+            length = dice.randrange(400, 600)
+            assert await blobs.read(name, offset, length) == content[offset : offset + length]
+            offset += length + dice.randrange(40)
+        assert disk.reads - before <= 4
+        for _ in range(600):
+            offset = max(0, min(len(content), offset + dice.choice([0, 7, -7, dice.randrange(-90_000, 90_000)])))
+            length = dice.choice([0, 1, 500, dice.randrange(len(content))])
+            length = min(length, len(content) - offset)
+            assert await blobs.read(name, offset, length) == content[offset : offset + length]
+            offset += dice.choice([0, length])
+
+    asyncio.run(look())
+
+
+def test_what_cannot_be_read_ahead_keeps_nobody_from_what_can(tmp_path: Path) -> None:
+    disk = RecordingDisk()
+    blobs = FileBlobs(tmp_path, disk=disk)
+
+    async def look() -> None:
+        name = await put(blobs, b"x" * 10_000)
+        await blobs.read(name, 0, 0)
+        disk.bad_from = 5_000
+        assert await blobs.read(name, 0, 4_000) == b"x" * 4_000
+        assert await blobs.read(name, 4_000, 1_000) == b"x" * 1_000
+        with pytest.raises(StoreUnavailable):
+            await blobs.read(name, 5_000, 1)
 
     asyncio.run(look())
 

@@ -26,6 +26,8 @@ KEPT_OPEN = 64
 LARGEST_ON_LOOP = 256 * 1024
 """Up to this many bytes a read costs less than a thread would; most were written not long ago and lie in memory."""
 LARGEST_CHECKED_ON_LOOP = 64 * 1024
+AHEAD_BYTES = 64 * 1024
+"""Read at once where reads follow one another, as those of a batch's small requests do."""
 
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z]{1,16}")
 
@@ -33,11 +35,12 @@ _NAME = re.compile(r"[0-9a-f]{32}\.[a-z]{1,16}")
 class Content:
     """An open, finished file whose trailer was found right. Closed when nobody refers to it any more."""
 
-    __slots__ = ("_disk", "_file", "_table", "name", "size")
+    __slots__ = ("_ahead", "_ahead_at", "_disk", "_file", "_next", "_table", "name", "size")
 
     def __init__(self, name: str, path: Path, disk: Disk) -> None:
         self.name = name
         self._disk = disk
+        self._ahead, self._ahead_at, self._next = b"", 0, 0
         try:
             self._file = OpenFile(disk.open(path))
             file_size = disk.size(self._file.descriptor)
@@ -62,6 +65,22 @@ class Content:
         if len(chunk) != length:
             raise Damaged(f"{self.name} ends before {offset + length}")
         return chunk
+
+    def read_next(self, offset: int, length: int) -> bytes:
+        """The same, sooner where it lies a little behind what was read last: then what follows is read with it."""
+        begin = offset - self._ahead_at
+        if begin < 0 or begin + length > len(self._ahead):
+            follows = 0 <= offset - self._next < AHEAD_BYTES and 0 < length < AHEAD_BYTES // 4
+            self._next = offset + length
+            if not follows:
+                return self.read(offset, length)
+            try:
+                self._ahead = self.read(offset, max(length, min(AHEAD_BYTES, self.size - offset)))
+            except (Damaged, StoreUnavailable):  # it may be what follows that cannot be read
+                return self.read(offset, length)
+            self._ahead_at, begin = offset, 0
+        self._next = offset + length
+        return self._ahead[begin : begin + length]
 
     def read_checked(self, offset: int, length: int) -> bytes:
         """Return exactly these bytes if all the blocks they lie in are what was written."""
@@ -142,7 +161,7 @@ class FileBlobs:
         if len(self._open) > KEPT_OPEN:
             self._open.popitem(last=False)
         if length <= LARGEST_ON_LOOP:
-            return content.read(offset, length)
+            return content.read_next(offset, length)
         return await asyncio.to_thread(content.read, offset, length)
 
     async def open(self, name: str) -> FileReader:
