@@ -20,6 +20,7 @@ from batchyard.domain.events import Event
 from batchyard.domain.hook_events import WebhookFailed, WebhookTried
 from batchyard.domain.outcome import Outcome
 from batchyard.domain.spending import SpendCapped
+from batchyard.domain.usage import NO_USAGE
 
 CALL_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 BATCH_BUCKETS = (1, 10, 60, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 48 * 3600)
@@ -140,9 +141,12 @@ class Metrics:
         upstream.outcomes[event.outcome] += 1
         upstream.seconds.add(event.seconds)
         upstream.repeats += event.is_repeat
-        used = event.usage
-        tokens = (used.input_tokens, used.output_tokens, used.cache_read_tokens, used.cache_write_tokens)
-        upstream.tokens = [before + more for before, more in zip(upstream.tokens, tokens, strict=True)]
+        used, tokens = event.usage, upstream.tokens
+        if used is not NO_USAGE:
+            tokens[0] += used.input_tokens
+            tokens[1] += used.output_tokens
+            tokens[2] += used.cache_read_tokens
+            tokens[3] += used.cache_write_tokens
 
     def _moved(self, event: Event) -> None:
         match event:

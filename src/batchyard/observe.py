@@ -82,9 +82,10 @@ class LogHandler(logging.Handler):
 
 def level_of(event: Event) -> int:
     """Return how loud an event is: API calls that only read are many."""
-    if isinstance(event, call_events.CallAnswered) and not event.is_telling:
-        return logging.DEBUG
-    return LEVELS.get(type(event), logging.INFO)
+    level = LEVELS.get(type(event))
+    if level is not None:
+        return level
+    return logging.DEBUG if isinstance(event, call_events.CallAnswered) and not event.is_telling else logging.INFO
 
 
 class Observer:

@@ -186,8 +186,8 @@ SAFE = [
     Bug(
         "a leased request is sent after the cancel",
         "dispatch/attempts.py",
-        " and left > 0.0 and not attempt.withheld",
-        " and left > 0.0",
+        " and now < attempt.must_begin_by and not attempt.withheld",
+        " and now < attempt.must_begin_by",
         WITHHELD,
     ),
     Bug(

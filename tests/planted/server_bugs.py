@@ -54,8 +54,8 @@ SERVERS = [
     Bug(
         "servers: cached tokens are left out of the input",
         "domain/answer.py",
-        "return self.input_tokens + sum(",
-        "return self.input_tokens + 0 * sum(",
+        "    given = usage.input_tokens + read + written",
+        "    given = usage.input_tokens",
         ANSWERS,
     ),
     Bug(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -37,16 +38,14 @@ class Machine:
     """The clocks of this machine. ``boot`` names its boot, "" where the system does not tell."""
 
     def __init__(self) -> None:
-        self._running = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps
+        number = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # counts while the machine sleeps
+        self.running: Callable[[], float] = partial(time.clock_gettime, number)  # it is asked several times a call
         self.boot = ""
         with suppress(OSError):
             self.boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
     def wall(self) -> float:
         return time.time()
-
-    def running(self) -> float:
-        return time.clock_gettime(self._running)
 
 
 class SteadyClock:
@@ -55,13 +54,11 @@ class SteadyClock:
 
     def __init__(self, machine: Machine | None = None, epoch: float | None = None) -> None:
         self._machine = machine or Machine()
+        self.monotonic = self._machine.running
         self._epoch = self._machine.wall() - self._machine.running() if epoch is None else epoch
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._epoch + self._machine.running(), UTC)
-
-    def monotonic(self) -> float:
-        return self._machine.running()
+        return datetime.fromtimestamp(self._epoch + self.monotonic(), UTC)
 
 
 class _Note(msgspec.Struct, frozen=True):

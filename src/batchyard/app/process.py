@@ -27,6 +27,7 @@ from batchyard.dispatch.stopped import Stopped
 from batchyard.dispatch.upkeep import Duties, Keeper
 from batchyard.dispatch.waiting import Waiting
 from batchyard.domain.events import (
+    AttemptFinished,
     BatchCreated,
     BatchEnded,
     BatchExpired,
@@ -177,7 +178,9 @@ class App:
     def emit(self, event: Event) -> None:
         """Let everybody know, and wake who has something to do now."""
         self._observe(event)
-        kind = type(event)  # thousands of events a second pass here
+        kind = type(event)
+        if kind is AttemptFinished:  # thousands a second
+            return
         if isinstance(event, CancelAsked) or (isinstance(event, BatchPaused) and event.paused):
             self._dispatcher.withhold(event.batch)
         if kind is BatchCreated or kind is CancelAsked or kind is BatchPaused or kind is BatchExpired:

@@ -4,10 +4,10 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable
 
-from batchyard.dispatch.held import Held
+from batchyard.dispatch.held import LARGE_BYTES, Held
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
-from batchyard.dispatch.troubled import Claims, Troubled
+from batchyard.dispatch.troubled import ALONE_FROM, Claims, Troubled
 from batchyard.domain.echo import without_echo
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import AttemptFinished, BugFound, DamageFound, Emit, LaneHeld
@@ -66,8 +66,12 @@ class Attempts:
     def begin(self, leases: Iterable[tuple[Lease, Ready, Lane]]) -> None:
         """Start the attempts that these leases allow, each in the slot of its lane that was picked for it."""
         now, started = self._clock.now(), self._clock.monotonic()
+        ends: dict[str, float] = {}
         for lease, batch, lane in leases:
-            attempt = Attempt(lease, batch, lane, now, started)
+            end = ends.get(lease.batch)
+            if end is None:
+                end = ends[lease.batch] = started + (batch.expires_at - now).total_seconds()
+            attempt = Attempt(lease, batch, lane, now, started, end)
             if not self._running.begin(attempt):
                 lane.slots.unpick()
             elif self._troubled.may_begin(attempt):
@@ -100,7 +104,9 @@ class Attempts:
     async def _attempt(self, attempt: Attempt) -> None:
         """Make the call and settle it. Only an abandon leaves the lease unsettled."""
         try:
-            async with self._troubled.alone(attempt):
+            if attempt.lease.params.length < LARGE_BYTES and attempt.lease.deaths < ALONE_FROM:
+                outcome = await self._call(attempt)  # nearly always: the other way costs more steps
+            else:
                 outcome = await self._call_with_room(attempt)
         except asyncio.CancelledError:
             if attempt.stalled:
@@ -126,11 +132,12 @@ class Attempts:
 
     async def _call_with_room(self, attempt: Attempt) -> Outcome:
         size = attempt.lease.params.length
-        await self._held.take(size)
-        try:
-            return await self._call(attempt)
-        finally:
-            self._held.give(size)
+        async with self._troubled.alone(attempt):
+            await self._held.take(size)
+            try:
+                return await self._call(attempt)
+            finally:
+                self._held.give(size)
 
     async def _call(self, attempt: Attempt) -> Outcome:
         lease, batch = attempt.lease, attempt.batch
@@ -158,8 +165,7 @@ class Attempts:
         """Whether the call may begin now. Frozen past our lease somebody else may own it; past the deadline, and once
         its batch was canceled or paused, nothing begins."""
         now = self._clock.monotonic()
-        left = (attempt.batch.expires_at - attempt.started_at).total_seconds() - (now - attempt.started)
-        return now < self.alive_until and left > 0.0 and not attempt.withheld
+        return now < self.alive_until and now < attempt.must_begin_by and not attempt.withheld
 
     def _settle(self, attempt: Attempt, settlement: Settlement, outcome: Outcome) -> None:
         """Hand the settlement over, and let everybody learn from it."""
@@ -181,7 +187,7 @@ class Attempts:
                 seconds,
                 attempt.lane.place,
                 lease.model,
-                outcome.usage if isinstance(outcome, Answered) else NO_USAGE,
+                settlement.usage if isinstance(settlement, Finish) else NO_USAGE,
                 trace.reason,
                 is_repeat=lease.paid > 0,
             )

@@ -15,13 +15,14 @@ from batchyard.ports import Ready
 class Attempt:
     """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``withheld``: its batch was canceled or
     paused before it was sent. ``sent``: the upstream was asked, at that monotonic time, when so many calls were there,
-    this one included (``position``)."""
+    this one included (``position``). ``must_begin_by``: the end of the batch's time, monotonic."""
 
     lease: Lease
     batch: Ready
     lane: Lane
     started_at: datetime
     started: float
+    must_begin_by: float
     task: "asyncio.Task[None] | None" = None
     cut: bool = False
     withheld: bool = False

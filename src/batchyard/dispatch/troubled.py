@@ -99,7 +99,8 @@ class Troubled:
         """An attempt is over."""
         if attempt.suspect:
             self._suspects[attempt.lane] -= 1
-        self._changed.set()
+        if self._lonely:
+            self._changed.set()
 
     def cut_stalled(self, now: float) -> None:
         """Cut calls that stall, the oldest first, where their lane is full and others wait for it.

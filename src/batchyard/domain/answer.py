@@ -63,11 +63,6 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: Any = None
     cache_creation: Any = None
 
-    @property
-    def given(self) -> int:
-        """All tokens of the input."""
-        return self.input_tokens + sum(map(_count, (self.cache_creation_input_tokens, self.cache_read_input_tokens)))
-
 
 class _Message(msgspec.Struct):
     """What must be there. Members that are not named here are checked as JSON and passed on untouched.
@@ -122,7 +117,9 @@ def judge_message(body: bytes, server: Server = ANTHROPIC) -> Answered | Unknown
         return Unknown(_not_json(body))
     except RecursionError:
         return Unknown(RequestError("api_error", "The upstream's answer is nested too deeply."))
-    usage, given = message.usage, message.usage.given
+    usage = message.usage
+    read, written = _count(usage.cache_read_input_tokens), _count(usage.cache_creation_input_tokens)
+    given = usage.input_tokens + read + written
     if server.mends:
         if server.ends_oddly and message.stop_reason == "stop_sequence" and message.stop_sequence is None:
             return Unknown(RequestError("api_error", "The upstream ended its answer before it was whole."))
@@ -130,12 +127,6 @@ def judge_message(body: bytes, server: Server = ANTHROPIC) -> Answered | Unknown
         cached = given - usage.input_tokens
         if server.counts_cached_twice and 0 < cached <= usage.input_tokens:
             line, given = mend_usage(line, usage.input_tokens, cached), usage.input_tokens
-    return _answered(line, usage, given)
-
-
-def _answered(line: bytes, usage: _Usage, given: int) -> Answered:
-    """Return the outcome with the tokens that its usage names; ``given`` are all of the input."""
-    read, written = _count(usage.cache_read_input_tokens), _count(usage.cache_creation_input_tokens)
     if not read and not written:
         return Answered(line, given, usage.output_tokens)
     kinds = usage.cache_creation if isinstance(usage.cache_creation, dict) else {}

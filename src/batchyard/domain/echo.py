@@ -13,13 +13,14 @@ LONGEST_SHOWN = 256
 WINDOW, STEP = 16, 8
 """So any 24 characters in a row are found; JSON's escapes hide shorter ones at most."""
 LARGEST_SEARCHED = 1024 * 1024
+_TOLD = (Held, NotStarted)
 LEFT_OUT = "what the server said repeats the request, and is left out"
 LEFT_OUT_UNSEEN = "what the server said of a batch is left out, for it may repeat requests"
 
 
 def without_echo(outcome: Outcome, params: bytes) -> Outcome:
     """Return the outcome; words of a held lane that repeat the params, or params too large to look, are left out."""
-    if not isinstance(outcome, Held | NotStarted) or not _repeats(outcome.error.message, params):
+    if not isinstance(outcome, _TOLD) or not _repeats(outcome.error.message, params):
         return outcome
     return _saying(outcome, LEFT_OUT)
 

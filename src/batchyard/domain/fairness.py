@@ -37,7 +37,7 @@ class FairShare:
         self._weight = weight
         self._workspaces = _Times()
         self._batches = _Times()
-        self._charged: dict[str, tuple[int, float]] = {}
+        self._charged: dict[str, list[float]] = {}
         """Batch -> its picks that have not ended, and the slot-seconds they were charged together."""
         self._mean = 0.01
 
@@ -84,21 +84,24 @@ class FairShare:
         self._mean += SMOOTHING * (slot_seconds - self._mean)
 
     def _begin(self, workspace: str, batch: str) -> None:
-        picks, charged = self._charged.get(batch, (0, 0.0))
-        self._charged[batch] = (picks + 1, charged + self._mean)
+        charged = self._charged.get(batch)
+        if charged is None:
+            charged = self._charged[batch] = [0, 0.0]
+        charged[0] += 1
+        charged[1] += self._mean
         self._workspaces.begin(workspace, self._mean / self._weight(workspace))
         self._batches.begin(batch, self._mean)
 
     def _end(self, workspace: str, batch: str, slot_seconds: float) -> None:
         """End one pick of the batch: take back its part of the charge, and charge what it took."""
-        picks, charged = self._charged.get(batch, (0, 0.0))
-        if picks == 0:
+        charged = self._charged.get(batch)
+        if charged is None:
             return  # an attempt of which no pick is known: it was leased to an owner that froze and thawed
-        part = charged / picks
-        if picks == 1:
+        part = charged[1] / charged[0]
+        charged[0] -= 1
+        charged[1] -= part
+        if not charged[0]:
             del self._charged[batch]
-        else:
-            self._charged[batch] = (picks - 1, charged - part)
         self._workspaces.end(workspace, (slot_seconds - part) / self._weight(workspace))
         self._batches.end(batch, slot_seconds - part)
 

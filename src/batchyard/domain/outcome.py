@@ -31,9 +31,11 @@ class Answered(msgspec.Struct, frozen=True, gc=False):
     @property
     def usage(self) -> Usage:
         """The same tokens, for the accounts: those that met no cache apart."""
-        cached = (self.cache_read_tokens, self.cache_write_tokens, self.cache_write_1h_tokens)
-        fresh = self.input_tokens - self.cache_read_tokens - self.cache_write_tokens
-        return Usage(max(0, fresh), self.output_tokens, *cached)
+        read, written = self.cache_read_tokens, self.cache_write_tokens
+        if not read and not written:
+            return Usage(self.input_tokens, self.output_tokens)
+        fresh = max(0, self.input_tokens - read - written)
+        return Usage(fresh, self.output_tokens, read, written, self.cache_write_1h_tokens)
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

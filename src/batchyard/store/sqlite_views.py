@@ -25,6 +25,16 @@ _ADD_USAGE = (
     " cache_read = cache_read + excluded.cache_read, cache_write = cache_write + excluded.cache_write,"
     " cache_write_1h = cache_write_1h + excluded.cache_write_1h"
 )
+_COUNT_USAGE = (
+    "insert into usage select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5,"  # noqa: S608
+    f" value ->> 6, value ->> 7, value ->> 8, value ->> 9 from json_each(?) where true{_ADD_USAGE}"
+)
+_COUNT_MINUTES = (
+    "insert into minutes select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
+    " from json_each(?) where true on conflict (minute, workspace) do update set"
+    " finished = finished + excluded.finished, failed = failed + excluded.failed,"
+    " input = input + excluded.input, output = output + excluded.output returning finished"
+)
 _decode_used = msgspec.json.Decoder(list[tuple[int, str, str, str, int, int, int, int, int, int]]).decode
 _decode_texts = msgspec.json.Decoder(dict[str, str]).decode
 _decode_minutes = msgspec.json.Decoder(list[tuple[int, int, int, int, int]]).decode
@@ -82,19 +92,12 @@ def count(connection: apsw.Connection, held: Iterable[Held]) -> None:
     """Add a turn's settlements to the sums: a row for each batch and model, one for each workspace, not by request."""
     usage, minutes = sums((settlement, tally.stored) for _, settlement, tally in held)
     if usage:
-        values = ", ".join(f"value ->> {column}" for column in range(10))
-        sql = f"insert into usage select {values} from json_each(?) where true{_ADD_USAGE}"  # noqa: S608
-        connection.execute(sql, (encode(usage),))
+        connection.execute(_COUNT_USAGE, (encode(usage),))
     if not minutes:
         return
-    connection.execute(
-        "insert into minutes select value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5"
-        " from json_each(?) where true on conflict (minute, workspace) do update set"
-        " finished = finished + excluded.finished, failed = failed + excluded.failed,"
-        " input = input + excluded.input, output = output + excluded.output",
-        (encode(minutes),),
-    )
-    connection.execute("delete from minutes where minute < ?", (minutes[-1][0] - MINUTES_KEPT,))
+    finished = connection.execute(_COUNT_MINUTES, (encode(minutes),)).fetchall()
+    if any(now == (row[2],) for now, row in zip(finished, minutes, strict=True)):  # a minute has begun
+        connection.execute("delete from minutes where minute < ?", (minutes[-1][0] - MINUTES_KEPT,))
 
 
 def forget_batch(connection: apsw.Connection, num: int) -> None:

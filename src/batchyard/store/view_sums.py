@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Protocol
 
+import msgspec
+
 from batchyard.domain.outcome import Finish, Settlement
 from batchyard.domain.result import Succeeded
-from batchyard.domain.usage import NO_USAGE, Usage
+from batchyard.domain.usage import NO_USAGE
 
 EPOCH = date(1970, 1, 1)
 MINUTES_KEPT = 8 * 24 * 60
@@ -29,37 +31,34 @@ class _Stored(Protocol):
 
 def sums(settled: Iterable[tuple[Settlement, _Stored]]) -> tuple[list[UsageRow], list[MinuteRow]]:
     """Return a row for each batch and model and one for each workspace, sorted; none where nothing became final."""
-    usage: dict[tuple[int, str, str, int], tuple[int, Usage]] = {}
-    minutes: dict[tuple[int, str], tuple[int, int, Usage]] = {}
+    usage: dict[tuple[int, str, str, int], list[int]] = {}
+    minutes: dict[tuple[int, str], list[int]] = {}
     for settlement, stored in settled:
-        is_finish = isinstance(settlement, Finish)
-        if not is_finish and stored.closing is None:
+        if isinstance(settlement, Finish):
+            used, good = settlement.usage, isinstance(settlement.result, Succeeded)
+        elif stored.closing is None:
             continue
-        good = isinstance(settlement, Finish) and isinstance(settlement.result, Succeeded)
-        used = settlement.usage if isinstance(settlement, Finish) else NO_USAGE
+        else:
+            used, good = NO_USAGE, False
         since = int(settlement.trace.ended_at.timestamp())
         at = (since // 60, stored.workspace)
-        finished, failed, tokens = minutes.get(at, (0, 0, NO_USAGE))
-        minutes[at] = (finished + 1, failed + (not good), tokens + used)
+        minute = minutes.get(at)
+        if minute is None:
+            minute = minutes[at] = [0, 0, 0, 0]
+        minute[0] += 1
+        if not good:
+            minute[1] += 1
+        minute[2] += used.all_input_tokens
+        minute[3] += used.output_tokens
         if good:
             key = (since // _DAY, stored.workspace, settlement.lease.model, stored.num)
-            requests, tokens = usage.get(key, (0, NO_USAGE))
-            usage[key] = (requests + 1, tokens + used)
+            row = usage.get(key)
+            if row is None:
+                row = usage[key] = [0, 0, 0, 0, 0, 0]
+            row[0] += 1
+            for number, tokens in enumerate(msgspec.structs.astuple(used), 1):
+                row[number] += tokens
     return (
-        [
-            (
-                *key,
-                requests,
-                used.input_tokens,
-                used.output_tokens,
-                used.cache_read_tokens,
-                used.cache_write_tokens,
-                used.cache_write_1h_tokens,
-            )
-            for key, (requests, used) in sorted(usage.items(), key=lambda one: one[0])
-        ],
-        [
-            (*at, finished, failed, tokens.all_input_tokens, tokens.output_tokens)
-            for at, (finished, failed, tokens) in sorted(minutes.items(), key=lambda one: one[0])
-        ],
+        [(*key, row[0], row[1], row[2], row[3], row[4], row[5]) for key, row in sorted(usage.items())],
+        [(*at, row[0], row[1], row[2], row[3]) for at, row in sorted(minutes.items())],
     )
