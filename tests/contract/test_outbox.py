@@ -129,6 +129,18 @@ def test_the_log_shows_the_newest_first_of_one_hook(run: Run, outbox: Outbox) ->
     assert run(outbox.log("nobody", 3)) == []
 
 
+def test_what_waits_is_counted_by_hook(run: Run, outbox: Outbox) -> None:
+    assert run(outbox.waiting()) == {}
+
+    others = [Delivery("other", delivery("a").notice)]
+    run(outbox.put([delivery("a"), delivery("b"), delivery("c"), *others], NOW))
+    take(run, outbox, NOW)
+    run(outbox.tried(delivery("a"), Reply(200), DONE, NOW))
+    run(outbox.tried(delivery("b"), Reply(500), Verdict(State.WAITING, later(9)), NOW))
+
+    assert run(outbox.waiting()) == {"h": 2, "other": 1}
+
+
 def test_the_mark_moves_with_what_is_put(run: Run, outbox: Outbox) -> None:
     assert run(outbox.mark()) is None
 

@@ -1,5 +1,6 @@
 """What a server serves to Prometheus is what the docs list, and what the dashboard and the alerts ask for."""
 
+import base64
 import json
 import re
 import time
@@ -29,7 +30,11 @@ Served = dict[str, set[str]]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """What a server serves that has done some of everything."""
-    with ServerProcess(tmp_path_factory.mktemp("metrics") / "data", "--concurrency", "1") as server:
+    folder = tmp_path_factory.mktemp("metrics")
+    (folder / "batchyard.toml").write_text('[webhooks.ops]\nurl = "http://127.0.0.1:9"\nsecret_env = "HOOK_SECRET"\n')
+    secret = {"HOOK_SECRET": "whsec_" + base64.b64encode(b"e" * 32).decode()}
+    options = ("--concurrency", "1", "--config", str(folder / "batchyard.toml"))
+    with ServerProcess(folder / "data", *options, environ=secret) as server:
         ended = server.create(5)["id"]
         params = {"model": "simulator", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
         server.call("POST", "/v1/messages", json.dumps(params).encode())

@@ -45,6 +45,20 @@ HOOKS_BUGS = [
         OUTBOX,
     ),
     Bug(
+        "what was delivered counts as waiting",
+        "store/sqlite_outbox.py",
+        "select hook, count(*) from deliveries where state = 'waiting' group by hook",
+        "select hook, count(*) from deliveries group by hook",
+        OUTBOX,
+    ),
+    Bug(
+        "a webhook whose deliveries all went has no gauge",
+        "dispatch/herald.py",
+        "{**dict.fromkeys(self._hooks, 0), **await self._outbox.waiting()}",
+        "dict(await self._outbox.waiting())",
+        HERALD,
+    ),
+    Bug(
         "a happening is told as often as it is noticed",
         "store/sqlite_outbox.py",
         " on conflict do nothing",

@@ -235,8 +235,10 @@ def test_a_test_is_sent_to_one_and_shown_in_its_log() -> None:
         post = ScriptedPost()
         async with world(upstream()) as here, herald(here, post, MemoryOutbox(), hooks=hooks) as told:
             notice = await told.test("other")
+            assert await told.waiting() == {"ops": 0, "other": 1}
             await here.asleep(1)
 
+            assert await told.waiting() == {"ops": 0, "other": 0}
             assert [(delivery.hook, delivery.notice.id) for _, delivery in post.posted] == [("other", notice.id)]
             assert [one.state for one in await told.log("other", 5)] == [State.DELIVERED]
             with pytest.raises(NotFound):

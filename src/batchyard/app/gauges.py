@@ -10,6 +10,7 @@ from datetime import datetime
 from batchyard import __version__
 from batchyard.blobs.space import EndlessSpace
 from batchyard.dispatch.dispatcher import Dispatcher
+from batchyard.dispatch.herald import Herald
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.pricing import Cost, cost
 from batchyard.domain.standing import Standing
@@ -31,6 +32,7 @@ class Gauges:
     space: Space
     clock: Clock
     not_ready: Callable[[], str]
+    herald: Herald | None = None
     _kept: Sequence[Gauge] = ()
     _read_at: float = field(default=float("-inf"))
 
@@ -94,6 +96,10 @@ class Gauges:
                     paid.unpriced,
                     {"workspace": workspace},
                 )
+            )
+        for webhook, count in (await self.herald.waiting() if self.herald else {}).items():
+            found.append(
+                Gauge("batchyard_webhooks_waiting", "Deliveries that wait for a try.", count, {"webhook": webhook})
             )
         return found
 

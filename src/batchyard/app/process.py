@@ -101,10 +101,8 @@ class App:
         self._carriers = self._carried(lanes, stopped)
         self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
-        self._gauges = Gauges(
-            self._dispatcher, self._dispatcher.board, store.views, prices, self._space, clock, self._why_not_ready
-        )
         self._telling = Telling(settings, kept, self.emit)
+        self._gauges = self._measured(prices)
         self._book, self._secret = KeyBook(kept.shelf, clock), kept.shelf.secret()
         crowd = Crowd(settings.max_connections_per_address, settings.trusted_proxies)
         self._server = Server(self._api(entrance.keys(settings, self._book), prices, metrics), crowd=crowd)
@@ -139,6 +137,18 @@ class App:
             each_round=lambda: self._clock.look(self.emit),
             stopped=stopped,
             own=self._dispatcher.owner,
+        )
+
+    def _measured(self, prices: Prices) -> Gauges:
+        return Gauges(
+            self._dispatcher,
+            self._dispatcher.board,
+            self._store.views,
+            prices,
+            self._space,
+            self._clock,
+            self._why_not_ready,
+            self._telling.herald,
         )
 
     def _why_not_ready(self) -> str:

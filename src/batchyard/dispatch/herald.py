@@ -9,7 +9,7 @@ Each happening has one id, so noticing it twice tells it once. A crash between a
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -99,6 +99,10 @@ class Herald:
 
     async def log(self, hook: str, limit: int) -> Sequence[Told]:
         return await self._outbox.log(self._known(hook).name, limit)
+
+    async def waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries wait, by hook: for every hook of the settings."""
+        return {**dict.fromkeys(self._hooks, 0), **await self._outbox.waiting()}
 
     async def test(self, hook: str) -> Notice:
         notice = hooks_of.test(secrets.token_hex(8), self._clock.now())

@@ -1,6 +1,6 @@
 """What tells others of batches: the outbox that forgets nothing, the way out, and what people may ask of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -44,6 +44,9 @@ class Outbox(Protocol):
 
     async def log(self, hook: str, limit: int) -> Sequence[Told]:
         """Return the newest deliveries of a hook, newest first."""
+
+    async def waiting(self) -> Mapping[str, int]:
+        """Return how many deliveries wait, by hook; hooks for which none does may be missing."""
 
     async def forget(self, before: datetime) -> int:
         """Delete what was created before then and waits no more; return how many."""

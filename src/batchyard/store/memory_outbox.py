@@ -1,6 +1,7 @@
 """The outbox in memory: the reference for the others, and what simulations use."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -51,6 +52,9 @@ class MemoryOutbox:
         rows = [row for row in self._rows.values() if row.delivery.hook == hook]
         rows.sort(key=lambda row: (row.created_at, row.delivery.notice.id), reverse=True)
         return [_told(row) for row in rows[:limit]]
+
+    async def waiting(self) -> Mapping[str, int]:
+        return Counter(row.delivery.hook for row in self._rows.values() if row.state is State.WAITING)
 
     async def forget(self, before: datetime) -> int:
         old = [key for key, row in self._rows.items() if row.created_at < before and row.state is not State.WAITING]

@@ -1,6 +1,6 @@
 """The outbox of webhooks in the PostgreSQL database: processes put and take, each delivery goes to one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ _LOG = """
 select id, hook, kind, state, tries, created_at, tried_at, due_at, status, reason
 from deliveries where hook = $1 order by created_at desc, id desc limit $2
 """
+_WAITING = "select hook, count(*) as count from deliveries where state = 'waiting' group by hook"
 
 
 class PostgresOutbox:
@@ -87,6 +88,10 @@ class PostgresOutbox:
     async def log(self, hook: str, limit: int) -> Sequence[Told]:
         rows = await self._connections.read(lambda db: db.fetch(_LOG, hook, limit))
         return [told(tuple(row)) for row in rows]
+
+    async def waiting(self) -> Mapping[str, int]:
+        rows = await self._connections.read(lambda db: db.fetch(_WAITING))
+        return {row["hook"]: row["count"] for row in rows}
 
     async def forget(self, before: datetime) -> int:
         rows = await self._connections.write(

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +54,7 @@ _LOG = """
 select id, hook, kind, state, tries, created_at, tried_at, due_at, status, reason
 from deliveries where hook = ? order by created_at desc, id desc limit ?
 """
+_WAITING = "select hook, count(*) from deliveries where state = 'waiting' group by hook"
 
 
 class SqliteOutbox:
@@ -120,6 +121,9 @@ class SqliteOutbox:
 
     async def log(self, hook: str, limit: int) -> Sequence[Told]:
         return [told(row) for row in await self._run(lambda db: list(db.execute(_LOG, (hook, limit))))]
+
+    async def waiting(self) -> Mapping[str, int]:
+        return dict(await self._run(lambda db: list(db.execute(_WAITING))))
 
     async def forget(self, before: datetime) -> int:
         def forget(db: apsw.Connection) -> int:
