@@ -11,7 +11,7 @@ from batchyard.blobs.files import FileBlobs
 from batchyard.blobs.objects import ObjectBlobs
 from batchyard.ports import Blobs
 from batchyard.testing.blobs import MemoryBlobs
-from tests.object_store import shared
+from tests.object_stores import STORES
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +62,9 @@ def files(folder: Path) -> Layer:
     return Layer(blobs, grow_old, flip, cut)
 
 
-def objects(folder: Path) -> Layer:
+def objects(kind: str) -> Layer:
     now = [1_000_000.0]
-    bucket = Bucket.open(shared().url(secrets.token_hex(8)), "the tests")
+    bucket = Bucket.open(STORES[kind]().url(secrets.token_hex(8)), "the tests")
 
     def grow_old(seconds: float) -> None:
         now[0] += seconds
@@ -87,5 +87,8 @@ def objects(folder: Path) -> Layer:
 LAYERS: dict[str, LayerFactory] = {
     "memory": memory,
     "files": files,
-    "objects": objects,
+    "objects": lambda folder: objects("s3"),
+    "objects of Google": lambda folder: objects("gs"),
 }
+ACCEPTED: dict[str, LayerFactory] = {"objects of Azure": lambda folder: objects("az")}
+"""Those that take long to install."""

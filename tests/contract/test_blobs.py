@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from batchyard.ports import Damaged
-from tests.contract.blob_table import LAYERS, Layer
+from tests.contract.blob_table import ACCEPTED, LAYERS, Layer
 from tests.contract.yard import Run
 
 
-@pytest.fixture(params=LAYERS)
+@pytest.fixture(params=[*LAYERS, *(pytest.param(name, marks=pytest.mark.accept) for name in ACCEPTED)])
 def layer(request: pytest.FixtureRequest, tmp_path: Path) -> Layer:
-    return LAYERS[request.param](tmp_path)
+    return (LAYERS | ACCEPTED)[request.param](tmp_path)
 
 
 def written(run: Run, layer: Layer, chunks: list[bytes], kind: str = "body") -> str:

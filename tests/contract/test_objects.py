@@ -18,6 +18,7 @@ from batchyard.domain.errors import DataRefused, StoreUnavailable
 from batchyard.ports import Damaged
 from tests.contract.yard import Run
 from tests.object_store import ObjectStore, shared
+from tests.object_stores import STORES
 
 
 class Hands:
@@ -30,9 +31,9 @@ class Hands:
         return self.at
 
 
-@pytest.fixture
-def url() -> str:
-    return shared().url(secrets.token_hex(8))
+@pytest.fixture(params=["s3", "gs", pytest.param("az", marks=pytest.mark.accept)])
+def url(request: pytest.FixtureRequest) -> str:
+    return STORES[request.param]().url(secrets.token_hex(8))
 
 
 async def written(blobs: ObjectBlobs, *chunks: bytes) -> str:
@@ -196,6 +197,9 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.parametrize(
+    "url", ["s3", *(pytest.param(kind, marks=pytest.mark.accept) for kind in ("gs", "az"))], indirect=True
+)
 def test_a_long_blob_is_written_and_read_in_bounded_memory(url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MEASURED, url], capture_output=True, text=True, timeout=120, check=False

@@ -7,6 +7,20 @@ BLOBS = "tests/contract/test_blobs.py"
 
 OBJECTS = [
     Bug(
+        "Google's object store is none",
+        "blobs/bucket.py",
+        'SCHEMES = ("s3", "s3a", "gs", ',
+        'SCHEMES = ("s3", "s3a", ',
+        ALONE,
+    ),
+    Bug(
+        "a refusal of the object store is a page long",
+        "blobs/bucket.py",
+        "    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]\n",
+        "    return str(error)[:300]\n",
+        "tests/contract/test_objects_elsewhere.py",
+    ),
+    Bug(
         "anybody's prefix is taken",
         "blobs/bucket.py",
         "        if owner != identity:\n",
