@@ -96,6 +96,23 @@ def test_a_frozen_dispatcher_is_shown_with_what_it_holds_until_somebody_takes_it
             time.sleep(0.05)
 
 
+def test_after_the_answer_to_a_cancel_no_process_begins_a_call_of_what_it_had_leased(tmp_path: Path) -> None:
+    with fleet(tmp_path, roles=("api", "dispatch"), lease="600s", latency=2.0) as here:
+        api = here.servers[0]
+        words = "x" * (30 << 20)  # a dispatcher holds four such at once; the fifth waits for its memory, leased
+        batch = api.create(5, words=words)["id"]
+        deadline = time.monotonic() + 60
+        while only_owner(api)["leases"] < 5 or here.upstream.in_flight < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        api.call("POST", f"/v1/messages/batches/{batch}/cancel")
+        here.until_ended(batch, 5)
+
+        counts = api.call("GET", f"/v1/messages/batches/{batch}")["request_counts"]
+        assert (counts["succeeded"], counts["canceled"]) == (4, 1)
+        assert sum(here.upstream.calls.values()) == 4
+
+
 def only_owner(server: ServerProcess) -> dict[str, Any]:
     [owner] = server.call("GET", "/batchyard/v1/owners")["owners"]
     return dict(owner)

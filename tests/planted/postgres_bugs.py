@@ -3,6 +3,7 @@
 from tests.planted.bug import Bug
 
 ALONE = "tests/contract/test_postgres.py"
+NEWS = "tests/contract/test_postgres_news.py"
 SETTLE = "tests/contract/test_store_settle.py"
 
 POSTGRES = [
@@ -110,6 +111,41 @@ POSTGRES = [
         "taken = await reclaim(db, owner, now, judged_at=None, lease_micros=None)",
         "taken = await reclaim(db, owner, now, judged_at=None, lease_micros=30_000_000)",
         ALONE,
+    ),
+    Bug(
+        "other processes begin calls of a canceled batch that they had leased",
+        "app/process.py",
+        "dispatcher.beat_soon, dispatcher.withhold)",
+        "dispatcher.beat_soon, lambda _batch: None)",
+        "tests/e2e/test_roles.py -k answer_to_a_cancel",
+    ),
+    Bug(
+        "a cancel is answered before the others have heard",
+        "store/postgres.py",
+        "tell() if self._news is None else",
+        "tell() if self._news is not None else",
+        NEWS,
+    ),
+    Bug(
+        "any owner's word is enough for a cancel",
+        "store/postgres_news.py",
+        "while not self.heard.issuperset(owners):",
+        "while not self.heard:",
+        NEWS,
+    ),
+    Bug(
+        "what was told while nobody listened is lost",
+        "store/postgres_news.py",
+        '                hearer.withhold(row["id"])',
+        "                pass",
+        NEWS,
+    ),
+    Bug(
+        "a cancel waits for owners that hold nothing of the batch",
+        "store/postgres_owners.py",
+        "where b.id = $3 and o.beat > 0",
+        "where $3 <> '' and o.beat > 0",
+        NEWS,
     ),
     Bug(
         "an API process runs batches too",

@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from batchyard.app import folder
 from batchyard.app.clock import DatabaseClock, FolderClock
 from batchyard.blobs.files import FileBlobs
 from batchyard.domain.errors import DataRefused
-from batchyard.ports import Blobs, KeyShelf, Outbox, Store
+from batchyard.ports import Blobs, Hearer, KeyShelf, Outbox, Store
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.store.sqlite_outbox import SqliteOutbox
@@ -24,15 +23,15 @@ NO_OBSTORE = "--objects needs obstore, which is not installed: pip install 'batc
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """``outbox`` opens what webhooks are sent from. ``follow`` are tasks that the process keeps running; they get what
-    is to be called when there may be work, and when an owner came."""
+    """``outbox`` opens what webhooks are sent from. ``follow`` are tasks that the process keeps running: they tell it
+    what others do."""
 
     store: Store
     blobs: Blobs
     clock: FolderClock | DatabaseClock
     shelf: KeyShelf
     outbox: Callable[[], Outbox]
-    follow: tuple[Callable[[Callable[[], None], Callable[[], None]], Coroutine[Any, Any, None]], ...] = ()
+    follow: tuple[Callable[[Hearer], Coroutine[Any, Any, None]], ...] = ()
 
 
 @asynccontextmanager
@@ -49,17 +48,18 @@ async def opened(settings: Settings) -> AsyncIterator[Kept]:
         return
     try:
         from batchyard.store.postgres import PostgresStore  # noqa: PLC0415 an extra
-        from batchyard.store.postgres_news import listen  # noqa: PLC0415 an extra
+        from batchyard.store.postgres_news import News  # noqa: PLC0415 an extra
     except ModuleNotFoundError:
         raise DataRefused(NO_ASYNCPG) from None
     url = settings.database
-    store = await PostgresStore.open(url, lease_seconds=settings.lease.total_seconds())
+    news = News(url)
+    store = await PostgresStore.open(url, news=news, lease_seconds=settings.lease.total_seconds())
     try:
         time = DatabaseClock(store.time)
         await time.set()
         shelf = await asyncio.to_thread(key_shelf, settings)
         blobs = await _blobs(settings, store.identity)
-        follow = (partial(listen, url), lambda *_: time.follow())
+        follow = (news.listen, lambda _: time.follow())
         yield Kept(store, blobs, time, shelf, store.outbox, follow)
     finally:
         await store.close()

@@ -38,7 +38,7 @@ from batchyard.domain.events import (
     LaneHeld,
 )
 from batchyard.metrics import Metrics
-from batchyard.ports import Keys, Prices
+from batchyard.ports import Hearer, Keys, Prices
 from batchyard.settings import Settings
 from batchyard.store.sqlite import SqliteStore
 from batchyard.web.api import build_api
@@ -198,6 +198,13 @@ class App:
         elif kind is BatchEnded or kind is LaneHeld:
             self._telling.hear(event)
 
+    @property
+    def _hearer(self) -> Hearer:
+        """What is to be done when other processes tell of something."""
+        dispatcher = self._dispatcher
+        owner = "" if self._settings.role == "api" else dispatcher.owner
+        return Hearer(owner, self.wake, dispatcher.beat_soon, dispatcher.withhold)
+
     def wake(self) -> None:
         """There may be something to do."""
         self._dispatcher.wake()
@@ -216,10 +223,7 @@ class App:
             if isinstance(self._store, SqliteStore):
                 self._store.listens_at(self._server.url)
             parts = self._begun() if self._settings.role != "api" else []
-            following = [
-                asyncio.create_task(follow(self.wake, self._dispatcher.beat_soon), name="follow")
-                for follow in self._follow
-            ]
+            following = [asyncio.create_task(follow(self._hearer), name="follow") for follow in self._follow]
             following.append(asyncio.create_task(self._spending.run(), name="spending"))
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""

@@ -10,6 +10,7 @@ from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.hooks import Outbox, Post, Told, Webhooks
 from batchyard.ports.lanes import EngineGauge, LaneDesk, LanePauses
+from batchyard.ports.news import Hearer
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
 from batchyard.ports.prices import Prices, Spending
@@ -33,6 +34,7 @@ __all__ = [
     "Damaged",
     "EngineGauge",
     "Final",
+    "Hearer",
     "KeyShelf",
     "Keys",
     "LaneDesk",

@@ -5,7 +5,7 @@ Every verb that writes is one transaction, every verb that reads one statement o
 """
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from batchyard.domain.batch import Batch, Counts, Sealed
@@ -23,6 +23,7 @@ from batchyard.store import (
     postgres_work,
 )
 from batchyard.store.postgres_connections import Connections
+from batchyard.store.postgres_news import News
 from batchyard.store.postgres_outbox import PostgresOutbox
 from batchyard.store.postgres_url import taken_apart
 from batchyard.store.postgres_views import PostgresViews
@@ -40,9 +41,15 @@ class PostgresStore:
     """
 
     def __init__(
-        self, connections: Connections, lease_time: timedelta, entropy: Callable[[], int], *, own_time: bool
+        self,
+        connections: Connections,
+        lease_time: timedelta,
+        entropy: Callable[[], int],
+        *,
+        own_time: bool,
+        news: News | None,
     ) -> None:
-        self._connections = connections
+        self._connections, self._news = connections, news
         self.views = PostgresViews(connections)
         self._lease_micros = lease_time // timedelta(microseconds=1)
         self._entropy = entropy
@@ -57,14 +64,16 @@ class PostgresStore:
         entropy: Callable[[], int] = lambda: secrets.randbits(80),
         own_time: bool = True,
         connections: int = CONNECTIONS,
+        news: News | None = None,
     ) -> "PostgresStore":
         """Connect, and bring the schema to the newest version; or raise ``DataRefused``.
 
-        The URL's query may name another schema than ``batchyard`` (``?schema=name``).
+        With ``news`` the answer to a cancel waits until all who hold requests of the batch have heard of it. The URL's
+        query may name another schema than ``batchyard`` (``?schema=name``).
         """
         plain_url, schema = taken_apart(url)
         opened = await Connections.open(plain_url, schema, connections)
-        return cls(opened, timedelta(seconds=lease_seconds), entropy, own_time=own_time)
+        return cls(opened, timedelta(seconds=lease_seconds), entropy, own_time=own_time, news=news)
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""
@@ -101,7 +110,14 @@ class PostgresStore:
         return await self._connections.read(lambda db: postgres_batches.page(db, workspace, after, before, limit))
 
     async def cancel(self, workspace: str, batch_id: str, now: datetime) -> Batch:
-        return await self._connections.write(lambda db: postgres_batches.cancel(db, workspace, batch_id, now))
+        async def tell() -> Batch:
+            return await self._connections.write(lambda db: postgres_batches.cancel(db, workspace, batch_id, now))
+
+        async def holders() -> Collection[str]:
+            at, lease = self._judged_at(now), self._lease_micros
+            return await self._connections.read(lambda db: postgres_owners.holders(db, batch_id, at, lease))
+
+        return await (tell() if self._news is None else self._news.heard(batch_id, tell, holders))
 
     async def pause(self, workspace: str, batch_id: str, *, paused: bool) -> Batch:
         return await self._connections.write(lambda db: postgres_batches.pause(db, workspace, batch_id, paused=paused))

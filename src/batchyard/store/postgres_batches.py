@@ -8,7 +8,7 @@ from batchyard.domain.batch import Batch
 from batchyard.domain.errors import NotFound
 from batchyard.domain.quota import Load
 from batchyard.ports import Page, Ready
-from batchyard.store import postgres_views
+from batchyard.store import postgres_owners, postgres_views
 from batchyard.store.postgres_owners import NEWS
 from batchyard.store.postgres_rows import BATCHES, StoredBatch, batches
 from batchyard.store.sqlite_rows import micros, moment
@@ -73,7 +73,8 @@ async def cancel(db: "PoolConnectionProxy", workspace: str, batch_id: str, now: 
             canceling.closing,
             batch_id,
         )
-        await db.execute(f"notify {NEWS}")
+    if canceling.closing is not None:  # told again where it was canceled before: our answer promises the same
+        await postgres_owners.withhold(db, batch_id)
     return canceling
 
 
@@ -81,7 +82,10 @@ async def pause(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, pau
     """Pause or resume; only the batch's own row changes."""
     batch = (await find(db, workspace, batch_id, lock=True)).batch().pause(paused=paused)
     await db.execute("update batches set paused = $1 where id = $2 and paused <> $1", paused, batch_id)
-    await db.execute(f"notify {NEWS}")
+    if paused:
+        await postgres_owners.withhold(db, batch_id)
+    else:
+        await db.execute(f"notify {NEWS}")
     return batch
 
 

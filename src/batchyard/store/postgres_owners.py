@@ -1,10 +1,10 @@
 """Owners in the PostgreSQL store: who lives, who does not, and what they hold, by the database's time if wanted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from batchyard.ports import Owner
-from batchyard.store.sqlite_rows import moment
+from batchyard.store.sqlite_rows import SEQ_BITS, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -15,6 +15,8 @@ NEWS = "batchyard"
 """The channel on which other processes are told that there is something to do."""
 OWNERS = "owner"
 """What is told there when an owner came, or left."""
+WITHHOLD = "withhold"
+"""What is told there, with its id, when a batch was canceled or paused."""
 
 
 async def beat(db: "PoolConnectionProxy", owner: str, now: int | None, lease_micros: int) -> int:
@@ -59,3 +61,24 @@ async def owners(db: "PoolConnectionProxy", now: int | None, lease_micros: int) 
         lease_micros,
     )
     return [Owner(row["id"], moment(row["beat"]), row["lives"], row["leases"], row["carriers"]) for row in rows]
+
+
+async def withhold(db: "PoolConnectionProxy", batch_id: str) -> None:
+    """Tell all owners to begin no call of a batch."""
+    await db.execute("select pg_notify($1, $2)", NEWS, f"{WITHHOLD} {batch_id}")
+
+
+async def holders(db: "PoolConnectionProxy", batch_id: str, now: int | None, lease_micros: int) -> Collection[str]:
+    """Return the living owners that hold requests of a batch; a range of the primary key of leases."""
+    rows = await db.fetch(
+        f"""
+        select distinct o.id from batches b
+        join leases l on l.request >= b.num << {SEQ_BITS} and l.request < (b.num + 1) << {SEQ_BITS}
+        join owners o on o.num = l.owner
+        where b.id = $3 and o.beat > 0 and coalesce($1::bigint, {CLOCK}) - o.beat < $2
+        """,  # noqa: S608
+        now,
+        lease_micros,
+        batch_id,
+    )
+    return [row["id"] for row in rows]
