@@ -56,9 +56,8 @@ SEEDS ?= 0-999
 simulate: .venv/.dev ## stories on virtual time by their numbers: SEEDS=0-9999 (one story: SEEDS="17 --story")
 	$(BIN)/python -m tests.simulation.simulate $(SEEDS)
 
-accept: .venv/.dev ## the long forms, and every planted bug
-	$(BIN)/python -m pytest -m accept -n 0 tests
-	$(BIN)/python tests/planted/run.py
+accept: .venv/.dev ## the long forms, and every planted bug (LANES="hour planted" for some)
+	$(BIN)/python -m tests.accept $(LANES)
 
 screenshots: .venv/.dev ## make the pictures of docs/dashboard.md anew (needs Chromium)
 	BATCHYARD_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 tests/browser/test_looks.py
@@ -71,7 +70,7 @@ lock: ## pin the requirements anew (needs pip-tools)
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
 
 clean: ## remove what was made here
-	rm -rf .venv .venv-bench .venv-fuzz .stamp-venv-fuzz .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-fuzz .stamp-venv-fuzz .mypy_cache .ruff_cache accept
 
 lock-sdks: ## pin anew what the tests of the SDKs need (needs pip-tools and npm)
 	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama; do \

@@ -1,0 +1,93 @@
+"""Runs the long forms and every planted bug, side by side where they do not mind, and tells how long each took.
+
+    python -m tests.accept [lane ...]
+
+What a lane says goes to a file of its own under ``accept/``; the end of one that failed is shown. Exit status 1 when
+one did.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / "accept"
+HOUR = "tests/e2e/test_leaks.py"
+PYTEST = ("pytest", "-m", "accept", "-n", "0", "-s", "--durations=0", "--durations-min=1")
+LANES: dict[str, Sequence[str]] = {
+    "hour": (*PYTEST, HOUR),
+    "processes": (*PYTEST, "tests/e2e", "tests/browser", "tests/sdk", f"--ignore={HOUR}"),
+    "computed": (
+        *PYTEST,
+        "tests/simulation",
+        "tests/power",
+        "tests/inject",
+        "tests/fuzz",
+        "tests/contract",
+        "tests/unit",
+    ),
+    "planted": ("tests.planted.run",),
+}
+"""Module and arguments. An hour of waiting, real processes, what only computes, and planted bugs."""
+TELL_EVERY = 60.0
+SHOWN_LINES = 60
+
+
+def main(names: Sequence[str]) -> int:
+    """Run the lanes named, or all; return the exit status."""
+    unknown = [name for name in names if name not in LANES]
+    if unknown:
+        say(f"there is no lane {', '.join(unknown)}: choose among {', '.join(LANES)}")
+        return 2
+    LOGS.mkdir(exist_ok=True)
+    began = time.monotonic()
+    running = {name: start(name) for name in names or LANES}
+    failed, told = [], began
+    while running:
+        time.sleep(0.5)
+        for name, process in list(running.items()):
+            if process.poll() is None:
+                continue
+            del running[name]
+            say(f"{minutes(began)} {name}: {'passed' if process.returncode == 0 else 'FAILED'}")
+            if process.returncode:
+                failed.append(name)
+                say("\n".join(log(name).read_text(errors="replace").splitlines()[-SHOWN_LINES:]))
+        if running and time.monotonic() - told >= TELL_EVERY:
+            told = time.monotonic()
+            say(f"{minutes(began)} running: {', '.join(running)}")
+    say(f"{minutes(began)} {'failed: ' + ', '.join(failed) if failed else 'all passed'}; each lane's words: {LOGS}")
+    return 1 if failed else 0
+
+
+def start(name: str) -> "subprocess.Popen[bytes]":
+    """Start a lane; it ends with us, or before."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    with log(name).open("wb") as words:
+        return subprocess.Popen(
+            [sys.executable, "-m", *LANES[name]],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path},
+            stdout=words,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def log(name: str) -> Path:
+    return LOGS / f"{name}.log"
+
+
+def minutes(began: float) -> str:
+    return f"{(time.monotonic() - began) / 60:5.1f} min"
+
+
+def say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,33 @@
+"""The lanes of ``make accept`` have every long form, and a lane that fails is told."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests import accept
+
+TESTS = Path(__file__).parents[1]
+MARK = re.compile(r"pytest\.mark\.accept\b")
+
+
+def test_every_folder_with_a_long_form_is_in_a_lane() -> None:
+    folders = {path.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py") if MARK.search(path.read_text())}
+    named = {Path(word).parts[1] for lane in accept.LANES.values() for word in lane if word.startswith("tests/")}
+
+    assert {"e2e", "simulation", "power", "inject"} <= folders <= named
+
+
+def test_a_lane_that_fails_is_shown_and_the_others_run_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(accept, "LOGS", tmp_path)
+    monkeypatch.setattr(accept, "LANES", {"good": ("this",), "bad": ("there_is_no_such_module",)})
+
+    assert accept.main(["good"]) == 0
+    assert accept.main([]) == 1
+    said = capsys.readouterr().err
+    assert "bad: FAILED" in said
+    assert "there_is_no_such_module" in said
+    assert said.count("good: passed") == 2
+    assert accept.main(["none"]) == 2
