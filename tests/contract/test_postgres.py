@@ -12,7 +12,7 @@ import pytest
 
 from batchyard.domain.errors import CommitUnknown, DataRefused, NotFound, StoreUnavailable
 from batchyard.ports import Pick
-from batchyard.store import postgres_connections, postgres_migrate
+from batchyard.store import postgres_connections, postgres_migrate, postgres_session
 from batchyard.store.postgres import PostgresStore
 from batchyard.testing.factories import MODEL, NOW, a_batch, drafts, later, origin, succeeded
 from tests.contract.yard import Run
@@ -309,7 +309,7 @@ def test_an_owner_that_leaves_is_taken_at_its_word_though_it_lives(store: Postgr
 def test_a_process_frozen_in_a_transaction_holds_nobody_up_for_long(
     url: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(postgres_connections.SESSION, "idle_in_transaction_session_timeout", "300ms")
+    monkeypatch.setitem(postgres_session.SESSION, "idle_in_transaction_session_timeout", "300ms")
     opened = run(PostgresStore.open(url))
     batch = run(opened.create(a_batch(), drafts(2), origin(), defend=False))
 
@@ -375,3 +375,31 @@ def test_a_backend_that_is_killed_takes_nothing_with_it(run: Run) -> None:
 
         assert run(again()) == batch
         run(opened.close())
+
+
+# --- sessions
+
+
+def test_a_pooler_that_shares_sessions_is_told_from_connections_of_their_own(url: str, run: Run) -> None:
+    async def shared_sessions() -> tuple[bool, bool]:
+        one, other = await direct(url), await direct(url)
+        # in transaction mode a pooler gives both clients what is one connection to the server
+        answers = await postgres_session.share_a_session(one, one), await postgres_session.share_a_session(one, other)
+        await one.close()
+        await other.close()
+        return answers
+
+    assert run(shared_sessions()) == (True, False)
+
+
+def test_a_session_is_set_by_statements_for_poolers_refuse_or_drop_what_a_start_names(url: str, run: Run) -> None:
+    async def shown() -> tuple[str, str, str]:
+        db = await postgres_session.connect(url.partition("?")[0], "ours", answer_seconds=10.0)
+        names = "search_path", "idle_in_transaction_session_timeout", "jit"
+        values = [await db.fetchval("select current_setting($1)", name) for name in names]
+        resets = [await db.fetchval("select reset_val from pg_settings where name = $1", name) for name in names]
+        await db.close()
+        assert not set(values) & set(resets)
+        return values[0], values[1], values[2]
+
+    assert run(shown()) == ("ours", "10s", "off")

@@ -148,6 +148,20 @@ POSTGRES = [
         NEWS,
     ),
     Bug(
+        "a session is set by what its start names",
+        "store/postgres_session.py",
+        "server_settings=START)\n    try:\n        await prepare(db, schema)",
+        "server_settings={**START, **SESSION, 'search_path': schema})\n    try:\n        pass",
+        ALONE,
+    ),
+    Bug(
+        "a pooler that shares sessions is not known",
+        "store/postgres_session.py",
+        "    return bool(theirs == token or ours != token)",
+        "    return False",
+        ALONE,
+    ),
+    Bug(
         "an API process runs batches too",
         "app/process.py",
         'if self._settings.role != "api" else []',

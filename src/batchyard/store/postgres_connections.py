@@ -16,6 +16,7 @@ import asyncpg
 
 from batchyard.domain.errors import CommitUnknown, DataRefused, StoreUnavailable
 from batchyard.store.postgres_migrate import migrate
+from batchyard.store.postgres_session import CONNECT_SECONDS, START, prepare, refuse_shared
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -24,25 +25,12 @@ T = TypeVar("T")
 Work = Callable[["PoolConnectionProxy"], Awaitable[T]]
 """What one verb does within the transaction. It commits nothing itself."""
 
-CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
 """How long one statement may take before its connection is given up."""
 RESOLVE_SECONDS = 15.0
 """How long we try to find out whether a lost commit took effect. Longer than the server keeps a silent session."""
 TRIES = 3
 """How often a transaction is made that lost to others: nothing of it took effect."""
-SESSION = {
-    "application_name": "batchyard",
-    "jit": "off",
-    "timezone": "UTC",
-    # A process that is frozen in the middle of a transaction must not hold the others up for long.
-    "idle_in_transaction_session_timeout": "10s",
-    "lock_timeout": "30s",
-    "default_transaction_isolation": "read committed",
-}
-_AT_LEAST_ON = (
-    "select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'"
-)
 _OURS = {"08", "25", "40", "53", "55", "57", "58", "XX", "28", "3D"}
 """Classes of SQLSTATE that are the server's trouble: the same call may succeed later. Others are bugs."""
 _AGAIN = {"40001", "40P01", "57P01", "57P02", "25P03"}
@@ -101,13 +89,14 @@ class Connections:
             max_size=size,
             timeout=CONNECT_SECONDS,
             command_timeout=ANSWER_SECONDS,
-            server_settings={**SESSION, "search_path": f'"{schema}"'},
-            init=_prepared,
+            server_settings=START,
+            init=lambda db: prepare(db, schema),
             reset=_nothing,  # no state of a session is left behind by what we do
         )
         try:
             await pool
             async with pool.acquire() as db:
+                await refuse_shared(db, url)
                 await migrate(db, schema)
                 await db.execute(_FORGET)
         except DataRefused:
@@ -237,10 +226,6 @@ def _cut(db: "PoolConnectionProxy") -> None:
     """End a connection, unless it has ended by itself."""
     with suppress(asyncpg.InterfaceError):
         db.terminate()
-
-
-async def _prepared(db: asyncpg.Connection) -> None:
-    await db.execute(_AT_LEAST_ON)
 
 
 async def _nothing(_db: asyncpg.Connection) -> None:

@@ -14,8 +14,9 @@ import asyncpg
 
 from batchyard.domain.access import USUAL, Key, scopes_of
 from batchyard.domain.errors import DataRefused, StoreUnavailable
-from batchyard.store.postgres_connections import CONNECT_SECONDS, SESSION, may_be_tried_again, unavailable
+from batchyard.store.postgres_connections import may_be_tried_again, unavailable
 from batchyard.store.postgres_migrate import migrate
+from batchyard.store.postgres_session import connect, refuse_shared
 from batchyard.store.postgres_url import taken_apart
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class PostgresKeys:
         return self._run(secret)
 
     async def _migrate(self, db: asyncpg.Connection) -> None:
+        await refuse_shared(db, self._url)
         await migrate(db, self._schema)
 
     def _run(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
@@ -98,10 +100,7 @@ class PostgresKeys:
     async def _once(self, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         with unavailable("keys"):
             if self._db is None or self._db.is_closed():
-                settings = {**SESSION, "search_path": f'"{self._schema}"'}
-                self._db = await asyncpg.connect(
-                    self._url, timeout=CONNECT_SECONDS, command_timeout=ANSWER_SECONDS, server_settings=settings
-                )
+                self._db = await connect(self._url, self._schema, answer_seconds=ANSWER_SECONDS)
             try:
                 return await work(self._db)
             except (OSError, TimeoutError, asyncpg.InterfaceError):

@@ -16,8 +16,8 @@ import asyncpg
 
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.ports import Hearer
-from batchyard.store.postgres_connections import CONNECT_SECONDS
 from batchyard.store.postgres_owners import NEWS, OWNERS, WITHHOLD
+from batchyard.store.postgres_session import CONNECT_SECONDS, connect
 from batchyard.store.postgres_url import taken_apart
 
 T = TypeVar("T")
@@ -84,12 +84,7 @@ class News:
         def hear(_db: object, _pid: object, _channel: object, said: object) -> None:
             self._hear(str(said), hearer, answers)
 
-        db = await asyncpg.connect(
-            self._url,
-            timeout=CONNECT_SECONDS,
-            command_timeout=CONNECT_SECONDS,
-            server_settings={"application_name": "batchyard", "search_path": f'"{self._schema}"'},
-        )
+        db = await connect(self._url, self._schema, answer_seconds=CONNECT_SECONDS)
         try:
             await db.add_listener(NEWS, hear)
             self._listens = True
