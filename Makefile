@@ -73,7 +73,7 @@ clean: ## remove what was made here
 	rm -rf .venv .venv-bench .venv-fuzz .stamp-venv-fuzz .mypy_cache .ruff_cache accept
 
 lock-sdks: ## pin anew what the tests of the SDKs need (needs pip-tools and npm)
-	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama; do \
+	cd requirements && for name in sdk-suite oldest-sdk oldest-ga-sdk chat-oracle llama charts; do \
 	  pip-compile --generate-hashes --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --strip-extras --allow-unsafe --no-header --quiet $$name.in -o $$name.txt; done
 	cd tests/contract/azurite && npm install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts
@@ -84,6 +84,6 @@ clean: clean-sdks
 clean-sdks:
 	rm -rf .node-axe .stamp-node-axe .node-azurite .stamp-node-azurite
 	rm -rf .venv-sdk-suite .venv-oldest-sdk .venv-oldest-ga-sdk .venv-chat-oracle .venv-llama .llama .node .stamp-venv-sdk-suite .stamp-venv-oldest-*
-	rm -rf .stamp-venv-chat-oracle .stamp-venv-llama .stamp-llama .stamp-node
+	rm -rf .stamp-venv-chat-oracle .stamp-venv-llama .stamp-llama .stamp-node .venv-charts .stamp-venv-charts
 
 .PHONY: lock-sdks clean-sdks

@@ -51,16 +51,9 @@ spec:
               value: {{ .role }}
             - name: BATCHYARD_HOST
               value: "0.0.0.0"
-            - name: BATCHYARD_DATABASE
-              value: {{ required "database: name a PostgreSQL, such as postgresql://user@host/name" $root.Values.database | quote }}
-            - name: BATCHYARD_OBJECTS
-              value: {{ required "objects: name an object store, such as s3://bucket/prefix" $root.Values.objects | quote }}
             - name: BATCHYARD_ALLOWED_HOSTS
               value: {{ include "batchyard.hosts" $root | quote }}
-            {{- range $name, $value := $root.Values.env }}
-            - name: {{ $name }}
-              value: {{ $value | quote }}
-            {{- end }}
+            {{- include "batchyard.environment" $root | nindent 12 }}
           envFrom:
             - secretRef: { name: {{ $root.Values.secret }} }
           ports:
@@ -83,20 +76,45 @@ spec:
           resources:
             {{- toYaml .values.resources | nindent 12 }}
           securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities: { drop: [ALL] }
+            {{- include "batchyard.confined" $root | nindent 12 }}
           volumeMounts:
-            - { name: config, mountPath: /etc/batchyard, readOnly: true }
-            - { name: data, mountPath: /data }
-            - { name: tmp, mountPath: /tmp }
+            {{- include "batchyard.mounts" $root | nindent 12 }}
       volumes:
-        - name: config
-          configMap: { name: {{ include "batchyard.name" $root }} }
-        - name: data
-          emptyDir: {}
-        - name: tmp
-          emptyDir: {}
+        {{- include "batchyard.volumes" $root | nindent 8 }}
+{{- end }}
+
+{{/* What all processes are told. */}}
+{{- define "batchyard.environment" -}}
+- name: BATCHYARD_DATABASE
+  value: {{ required "database: name a PostgreSQL, such as postgresql://user@host/name" .Values.database | quote }}
+- name: BATCHYARD_OBJECTS
+  value: {{ required "objects: name an object store, such as s3://bucket/prefix" .Values.objects | quote }}
+{{- range $name, $value := .Values.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* What a container may do. */}}
+{{- define "batchyard.confined" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{- define "batchyard.mounts" -}}
+- { name: config, mountPath: /etc/batchyard, readOnly: true }
+- { name: data, mountPath: /data }
+- { name: tmp, mountPath: /tmp }
+{{- end }}
+
+{{- define "batchyard.volumes" -}}
+- name: config
+  configMap: { name: {{ include "batchyard.name" . }} }
+- name: data
+  emptyDir: {}
+- name: tmp
+  emptyDir: {}
 {{- end }}
 
 {{/* The names that clients may call it by. */}}
@@ -110,4 +128,47 @@ spec:
 {{- end -}}
 {{- if .Values.ingress.host -}}{{- $hosts = append $hosts .Values.ingress.host -}}{{- end -}}
 {{ join "," $hosts }}
+{{- end }}
+
+{{/* Where the head of the Ray cluster is: the service that KubeRay makes. */}}
+{{- define "batchyard.rayHead" -}}
+{{ include "batchyard.name" . }}-head-svc.{{ .Release.Namespace }}:6379
+{{- end }}
+
+{{/* What all pods with Ray in them have in common. */}}
+{{- define "batchyard.rayPod" -}}
+serviceAccountName: {{ include "batchyard.name" . }}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 10001
+  runAsGroup: 10001
+  seccompProfile: { type: RuntimeDefault }
+{{- end }}
+
+{{/* A container with Ray. Takes a dict: root, port (that answers while Ray lives). KubeRay's own probes need the dashboard. */}}
+{{- define "batchyard.rayContainer" -}}
+{{- $ray := .root.Values.ray -}}
+image: "{{ $ray.image.repository }}:{{ $ray.image.tag | default .root.Chart.AppVersion }}"
+imagePullPolicy: {{ $ray.image.pullPolicy }}
+env:
+  - name: HOME
+    value: /tmp
+  - name: BATCHYARD_DATA
+    value: /data
+  # Nobody calls a dispatcher that Ray placed.
+  - name: BATCHYARD_HOST
+    value: 127.0.0.1
+  {{- include "batchyard.environment" .root | nindent 2 }}
+securityContext:
+  {{- include "batchyard.confined" .root | nindent 2 }}
+{{- with .port }}
+livenessProbe:
+  tcpSocket: { port: {{ . }} }
+  periodSeconds: 10
+  failureThreshold: 12
+readinessProbe:
+  tcpSocket: { port: {{ . }} }
+  periodSeconds: 5
+{{- end }}
 {{- end }}
