@@ -60,6 +60,7 @@ def places(settings: Settings, clock: Clock) -> list[Place]:
             opens_at=_opening(table, clock),
             gauge=_gauge(table),
             line=SHORT_LINE if table.line is None else table.line,
+            first_token=None if table.first_token is None else table.first_token.total_seconds(),
         )
         for table in tables(settings)
     ]

@@ -59,6 +59,11 @@ class UpstreamTable:
         "2 for vllm, sglang and llama.cpp",
         "Calls that may wait inside it, by its /metrics: batches leave the rest of it to others.",
     )
+    first_token: timedelta | None = absent(
+        duration("10ms", "1h"),
+        "any time",
+        "Time to an answer's first token that batches keep within there: where it is longer, fewer requests run.",
+    )
     windows: tuple[str, ...] = setting(WINDOWS, "", "Hours in which batches may use it; calls may at any.")
     timezone: str = setting(TIMEZONE, "UTC", "Where the clock of these hours is.")
     carrier_requests: int = setting(whole(1, 100_000), "10000", "Most requests in one batch there.")
@@ -114,6 +119,8 @@ def _upstream(file: Path, name: str, table: dict[str, object], environ: Mapping[
         raise ConfigError(f'{where}: {min(idle)} is for a server that takes batches: api = "{BATCHES}"')
     if upstream.api in (BATCHES, SIMULATOR) and upstream.line is not None:
         raise ConfigError(f"{where}: line is for a server that tells of its line at /metrics")
+    if upstream.api == BATCHES and upstream.first_token is not None:
+        raise ConfigError(f"{where}: first_token is for a server that takes one request at a time")
     if upstream.model is not None and upstream.models:
         raise ConfigError(f"{where} has both model and models: model is for every name, models for some; keep one")
     return upstream

@@ -240,3 +240,26 @@ def test_a_server_that_closes_after_a_stream_costs_no_call(run: Run, adapter: ty
     assert {type(outcome) for outcome in outcomes} == {Answered}
     assert server.calls == 100
     assert server.connections == 4 if keeps else server.connections >= 90
+
+
+@pytest.mark.parametrize(("silent_from", "times"), [(1, 0), (4, 1), (99, 1)])
+def test_the_first_token_is_told_once_when_it_has_come(
+    run: Run, adapter: type[Adapter], silent_from: int, times: int
+) -> None:
+    pieces = message_events() if adapter is MessagesUpstream else chat_chunks()
+    fault = streamed(adapter, *pieces[:silent_from], hangs=silent_from < len(pieces))
+    server = FaultServer(in_turn([fault], KINDS["good"]))
+    heard: list[None] = []
+
+    async def scene() -> Outcome:
+        upstream = adapter(await server.start(), KEY, CallLimits(total_seconds=0.5), streams=True)
+        try:
+            return await upstream.attempt(Call(PARAMS, "2023-06-01", heard=lambda: heard.append(None)))
+        finally:
+            await upstream.close()
+            await server.close()
+
+    outcome = run(scene())
+
+    assert len(heard) == times
+    assert isinstance(outcome, Answered if silent_from >= len(pieces) else Hung)

@@ -6,6 +6,7 @@ UNIT = "tests/unit/test_limiter.py"
 SIMULATED = "tests/simulation/test_flow.py"
 TROUBLE = "tests/simulation/test_trouble.py"
 BOARD = "tests/simulation/test_board.py"
+FIRST = "tests/unit/test_first_token.py tests/simulation/test_first_token.py"
 
 FLOW = [
     Bug(
@@ -253,5 +254,47 @@ FLOW = [
         "        intake.drafts.lead = self._settings.lead\n",
         "",
         "tests/wire/test_create.py",
+    ),
+    Bug(
+        "first tokens that come late narrow nothing",
+        "domain/first_token.py",
+        "        self.cap = max(1, width - fewer)\n",
+        "",
+        FIRST,
+    ),
+    Bug(
+        "callers' first tokens count no more than a batch's",
+        "domain/first_token.py",
+        "        return len(self._callers) == CALLERS and",
+        "        return False and",
+        FIRST,
+    ),
+    Bug(
+        "first tokens of another width count",
+        "domain/first_token.py",
+        "        if now - seconds < self._since:\n",
+        "        if False:\n",
+        FIRST,
+    ),
+    Bug(
+        "the target for first tokens bounds no batch",
+        "dispatch/slots.py",
+        "        if self.first is not None and self.running >= self.first.cap:\n",
+        "        if False:\n",
+        FIRST,
+    ),
+    Bug(
+        "a streaming lane hears its first token with the last",
+        "upstream/gather.py",
+        "                heard()\n",
+        "",
+        "tests/contract/test_upstream_gather.py",
+    ),
+    Bug(
+        "a caller's first token is the first event of any kind",
+        "dispatch/interactive.py",
+        "isinstance(part, bytes) and _CONTENT in part:",
+        "isinstance(part, bytes):",
+        FIRST,
     ),
 ]

@@ -193,8 +193,8 @@ SAFE = [
     Bug(
         "a call that connects is sent after the deadline",
         "dispatch/attempts.py",
-        ", is_wanted=lambda: self._may_send(attempt))",
-        ")",
+        ", is_wanted=lambda: self._may_send(attempt),",
+        ",",
         WITHHELD,
     ),
     Bug(

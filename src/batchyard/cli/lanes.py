@@ -23,6 +23,7 @@ STATES = {
 REASONS = {
     "slots": "the upstream's slots are in use",
     "line": "enough wait inside the server",
+    "first_token": "more would keep first tokens back",
     "limit": "its own slots are in use",
     "pace": "the server's rate limit",
 }
@@ -47,7 +48,19 @@ def list_(server: Server, json: AsJson = False) -> int:
         for lane in told["lanes"]:
             put(msgspec.json.encode(lane))
         return 0
-    head = ("lane", "state", "slots", "calls", "waiting", "why", "answers/s", "usual", "slow", "last trouble")
+    head = (
+        "lane",
+        "state",
+        "slots",
+        "calls",
+        "waiting",
+        "why",
+        "answers/s",
+        "usual",
+        "slow",
+        "first token",
+        "last trouble",
+    )
     table(head, [_row(lane) for lane in told["lanes"]])
     for upstream in told["upstreams"]:
         carriers = f", {upstream['carriers']} carriers under way" if upstream["carriers"] is not None else ""
@@ -113,6 +126,7 @@ def _row(lane: dict[str, Any]) -> list[str]:
         _rounded(lane["answers_per_second"]),
         _rounded(lane["seconds_usual"], " s"),
         _rounded(lane["seconds_slow"], " s"),
+        _rounded(lane.get("seconds_first"), " s"),
         "" if trouble is None else f"{trouble['at'][:19]} {trouble['reason']}",
     ]
 

@@ -28,6 +28,7 @@ from batchyard.domain.result import Expired, RequestError
 from batchyard.domain.retry import settle
 from batchyard.domain.usage import NO_USAGE
 from batchyard.ports import Blobs, Call, Clock, Damaged, Ready
+from batchyard.ports.upstreams import nobody_listens
 
 EXPIRY_GRACE = 30.0
 """Seconds that calls in flight get after their batch's deadline before they are cut."""
@@ -157,9 +158,16 @@ class Attempts:
         attempt.answers_before = slots.patience.answers
         if not lease.paid:
             slots.budget.began()
-        call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt))
+        heard = nobody_listens if slots.first is None else lambda: self._hear(attempt)
+        call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt), heard=heard)
         outcome = await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
         return without_echo(outcome, params)
+
+    def _hear(self, attempt: Attempt) -> None:
+        """The first token of an answer is there, or all of it at once."""
+        if attempt.sent is not None and not attempt.heard:
+            attempt.heard, now = True, self._clock.monotonic()
+            attempt.lane.slots.heard(now - attempt.sent, now)
 
     def _may_send(self, attempt: Attempt) -> bool:
         """Whether the call may begin now. Frozen past our lease somebody else may own it; past the deadline, and once
@@ -202,6 +210,8 @@ class Attempts:
             return  # we did not send it, or cannot tell: nothing to learn about the server
         if isinstance(outcome, Answered):
             slots.patience.answered(now - sent)
+            if slots.first is not None:
+                self._hear(attempt)
             if attempt.lease.paid:
                 slots.budget.paid_off()
         hold = slots.limiter.observe(outcome, now, seconds=now - sent, position=attempt.position, others=slots.flying)

@@ -91,8 +91,8 @@ class LaneBoard:
             state=state,
             waiting=_waiting(slots, state, now) if pending else None,
             pending=pending,
-            limit=limiter.limit,
-            bounded_by=limiter.bounded_by,
+            limit=slots.limit,
+            bounded_by=slots.bounded_by,
             requests=slots.running,
             calls=slots.calls,
             committing=slots.settled,
@@ -101,6 +101,7 @@ class LaneBoard:
             seconds_usual=slots.patience.all_but(USUAL),
             seconds_slow=slots.patience.all_but(SLOW),
             last_trouble=trouble,
+            seconds_first=None if slots.first is None else slots.first.known,
         )
 
 
@@ -127,4 +128,6 @@ def _waiting(slots: Slots, state: str, now: float) -> str | None:
         return "slots"
     if slots.server.line.cap is not None and slots.server.running + slots.server.calls >= slots.server.line.cap:
         return "line"
+    if slots.first is not None and slots.running >= slots.first.cap:
+        return "first_token"
     return "limit" if slots.taken >= slots.limiter.limit else "pace"

@@ -11,6 +11,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from batchyard.dispatch.slots import Slots
 from batchyard.domain.call_events import CallFinished
 from batchyard.domain.catalog import ModelInfo
@@ -24,6 +26,8 @@ LONGEST_WAIT = 60.0
 """Seconds a call may wait for its slot; SDKs give up on the whole call after ten minutes and would pay for it twice."""
 MOST_COUNTS = 16
 """Counts at a time: they take no slot, and cost a model server little, but not nothing."""
+_CONTENT = b"content_block"
+"""What the name of each event that tells of content has in it."""
 COME_BACK = 5.0
 """Seconds that a caller is told to stay away when there is no better estimate."""
 
@@ -59,7 +63,10 @@ class Interactive:
             return refused
         began = self._clock.monotonic()
         try:
-            outcome = without_echo(await self._upstream.attempt(call), call.params)
+            first = _First(self._slots, self._clock, began)
+            outcome = without_echo(await self._upstream.attempt(first.listening(call)), call.params)
+            if isinstance(outcome, Answered):
+                first.heard()
             self._learn(outcome, began, streamed=False)
             return outcome
         finally:
@@ -82,6 +89,7 @@ class Interactive:
                 stream,
                 lambda outcome: self._learn(without_echo(outcome, call.params), began, streamed=True),
                 self._leave,
+                _First(self._slots, self._clock, began),
             )
         finally:
             if not streaming:
@@ -146,15 +154,35 @@ class Interactive:
         self._emit(CallFinished(type(outcome).__name__.lower(), now - began, streamed, reason))
 
 
+class _First:
+    """Tells the lane once, where it has a target for that, when an answer's first token has come."""
+
+    def __init__(self, slots: Slots, clock: Clock, began: float) -> None:
+        self._slots, self._clock, self._began = slots, clock, began
+        self.is_awaited = slots.first is not None
+
+    def heard(self) -> None:
+        if self.is_awaited:
+            self.is_awaited, now = False, self._clock.monotonic()
+            self._slots.heard(now - self._began, now, is_call=True)
+
+    def listening(self, call: Call) -> Call:
+        return msgspec.structs.replace(call, heard=self.heard) if self.is_awaited else call
+
+
 class _SlottedStream:
     """A stream that holds its slot until it has ended or is closed."""
 
-    def __init__(self, stream: Stream, learn: Callable[[Outcome], None], leave: Callable[[], None]) -> None:
-        self._stream, self._learn, self._leave = stream, learn, leave
+    def __init__(
+        self, stream: Stream, learn: Callable[[Outcome], None], leave: Callable[[], None], first: _First
+    ) -> None:
+        self._stream, self._learn, self._leave, self._first = stream, learn, leave, first
         self._over = False
 
     async def read(self) -> bytes | Outcome:
         part = await self._stream.read()
+        if self._first.is_awaited and isinstance(part, bytes) and _CONTENT in part:
+            self._first.heard()
         if not self._over and (not part or isinstance(part, Outcome)):
             self._over = True
             self._learn(part if isinstance(part, Outcome) else Answered(b""))

@@ -47,6 +47,8 @@ class Place:
     """When its hours begin; None while they are now."""
     gauge: EngineGauge | None = None
     line: int = 0
+    first_token: float | None = None
+    """Seconds to an answer's first token that batches keep within, lane by lane; None: any."""
 
 
 class Lane:
@@ -57,7 +59,7 @@ class Lane:
         self.place = place.name
         self.model = model
         self.upstream = place.upstream
-        self.slots = Slots(server, canary=bool(model))
+        self.slots = Slots(server, canary=bool(model), first_token=place.first_token)
         self._names = place.names
         self.calls = Interactive(name, self.upstream, self.slots, clock, emit)
 

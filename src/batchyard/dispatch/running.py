@@ -15,7 +15,8 @@ from batchyard.ports import Ready
 class Attempt:
     """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``withheld``: its batch was canceled or
     paused before it was sent. ``sent``: the upstream was asked, at that monotonic time, when so many calls were there,
-    this one included (``position``). ``must_begin_by``: the end of the batch's time, monotonic."""
+    this one included (``position``). ``must_begin_by``: the end of the batch's time, monotonic. ``heard``: the first
+    token of its answer has come."""
 
     lease: Lease
     batch: Ready
@@ -28,6 +29,7 @@ class Attempt:
     withheld: bool = False
     sent: float | None = None
     position: int = 0
+    heard: bool = False
     answers_before: int = 0
     stalled: bool = False
     suspect: bool = False

@@ -8,6 +8,7 @@ adds no result that could be lost.
 from collections.abc import Callable
 
 from batchyard.domain.engine_line import EngineLine
+from batchyard.domain.first_token import FirstTokens
 from batchyard.domain.limiter import Limiter
 from batchyard.domain.patience import Patience
 from batchyard.domain.retry_budget import RetryBudget
@@ -56,7 +57,7 @@ class Slots:
     With ``canary`` a lane that was held has no slot for anybody until a small call of our own came back well.
     """
 
-    def __init__(self, server: Server, *, canary: bool = False) -> None:
+    def __init__(self, server: Server, *, canary: bool = False, first_token: float | None = None) -> None:
         self.server = server
         self._canary = canary
         self._wanted = False
@@ -65,6 +66,8 @@ class Slots:
         self.limiter = Limiter(server.ceiling)
         self.budget = RetryBudget()
         self.patience = Patience()
+        self.first = None if first_token is None else FirstTokens(first_token)
+        """What bounds requests of batches alone, as the line does."""
         self.running = 0
         self.settled = 0
         self.calls = 0
@@ -82,8 +85,20 @@ class Slots:
             return 0
         if server.line.cap is not None and server.running + server.calls >= server.line.cap:
             return 0
+        if self.first is not None and self.running >= self.first.cap:
+            return 0
         left = server.ceiling - server.running - server.settled - server.calls
         return min(left, self.limiter.room(self.running + self.settled + self.calls, now)) if left > 0 else 0
+
+    @property
+    def limit(self) -> int:
+        """Attempts that may be in flight when the lane is not held."""
+        return self.limiter.limit if self.first is None else min(self.limiter.limit, self.first.cap)
+
+    @property
+    def bounded_by(self) -> str | None:
+        """What makes the limit less than the operator's: as the limiter has it, or ``first_token``."""
+        return self.limiter.bounded_by if self.limit == self.limiter.limit else "first_token"
 
     @property
     def taken(self) -> int:
@@ -126,6 +141,11 @@ class Slots:
         self.server.running -= 1
         self.server.admit()
         self.limiter.started(-1)
+
+    def heard(self, seconds: float, now: float, *, is_call: bool = False) -> None:
+        """The first token of an answer came, so long after its call went out."""
+        if self.first is not None:
+            self.first.heard(seconds, now, running=self.running, ceiling=self.limiter.limit, is_call=is_call)
 
     def send(self) -> int:
         """A call goes out; return the how-manieth it is at the server."""

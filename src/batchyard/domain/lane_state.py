@@ -28,13 +28,16 @@ class LaneState(msgspec.Struct, frozen=True):
     ``state``: ``open``; ``held`` after failures, until ``opens_in`` seconds from now; ``probing`` until a small call
     came back well; ``recovering`` while it opens again; ``paused`` by the operator; ``closed`` at this hour.
     ``waiting``: why ``pending`` requests do not begin: the state's name, or ``slots`` (the operator's limit is in use,
-    also by other lanes), ``line`` (enough wait inside the server), ``limit`` (the learnt one is in use), ``pace`` (what
+    also by other lanes), ``line`` (enough wait inside the server),
+    ``first_token`` (more would keep first tokens back), ``limit`` (the learnt one is in use), ``pace`` (what
     is left of the server's rate limits); None where none is kept waiting. ``limit``: slots that are given out now.
-    ``bounded_by``: what made that less than the operator's: ``outage``, ``refusals``, ``queueing``; None: nothing did.
+    ``bounded_by``: what made that less than the operator's: ``outage``, ``refusals``, ``queueing``,
+    ``first_token``; None: nothing did.
 
     ``requests``: attempts in flight. ``calls``: calls in flight that somebody waits for. ``committing``: attempts that
     ended and keep their slot until they are stored. ``answers_per_second``: while all was well. ``seconds_usual`` and
-    ``seconds_slow``: half and all but a hundredth of the answers to requests took no longer.
+    ``seconds_slow``: half and all but a hundredth of the answers to requests took no longer. ``seconds_first``: nine in
+    ten first tokens came within it of late, where the upstream has a target for that.
     """
 
     lane: str
@@ -53,6 +56,7 @@ class LaneState(msgspec.Struct, frozen=True):
     seconds_usual: float | None
     seconds_slow: float | None
     last_trouble: Trouble | None
+    seconds_first: float | None = None
 
 
 class UpstreamState(msgspec.Struct, frozen=True):

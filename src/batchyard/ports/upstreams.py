@@ -9,6 +9,10 @@ from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome
 
 
+def nobody_listens() -> None:
+    """Do nothing."""
+
+
 def always() -> bool:
     """Say yes."""
     return True
@@ -18,7 +22,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """One attempt as an upstream sees it: the client's params, byte for byte, and the batch's version and betas.
 
     ``is_wanted`` is asked at the last moment before it is sent, when a connection is there: a call that is wanted no
-    more (its batch was canceled while we connected) is ``NotStarted``.
+    more (its batch was canceled while we connected) is ``NotStarted``. ``heard`` is told, where the answer is
+    streamed to us, when its first token has come.
     """
 
     params: bytes
@@ -26,6 +31,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     betas: tuple[str, ...] = ()
     batched: bool = True
     is_wanted: Callable[[], bool] = always
+    heard: Callable[[], None] = nobody_listens
 
 
 class Stream(Protocol):

@@ -27,10 +27,13 @@ REFUSAL_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a call asks for: seconds on an idle engine, and the tokens that its answer will have."""
+    """What a call asks for: seconds on an idle engine, and the tokens that its answer will have.
+
+    ``first`` of the seconds pass before its first token."""
 
     seconds: float
     tokens: int = 100
+    first: float = 0.0
 
 
 @dataclass(slots=True)
@@ -42,6 +45,8 @@ class Books:
     answered: list[float] = field(default_factory=list)
     waited: list[tuple[Call, float, float]] = field(default_factory=list)
     """For each call that got work: the call, when it came, seconds in line."""
+    began: list[tuple[Call, float, float]] = field(default_factory=list)
+    """The same with the seconds until its first token."""
     most_in_flight: int = 0
 
     def rate(self, begin: float, end: float) -> float:
@@ -113,7 +118,11 @@ class Engine:
         try:
             self.books.waited.append((call, came, loop.time() - came))
             job = self._job(call)
-            await self._serve(job)
+            if job.first:
+                await self._serve(job.first)
+            self.books.began.append((call, came, loop.time() - came))
+            call.heard()
+            await self._serve(job.seconds - job.first)
             if self.is_down(loop.time()):
                 return Unknown(RequestError("api_error", "reset"))
             self.books.answered.append(loop.time())
@@ -148,8 +157,8 @@ class Engine:
                 self._free += 1
             raise
 
-    async def _serve(self, job: Job) -> None:
-        await asyncio.sleep(job.seconds)
+    async def _serve(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
 
     async def stream(self, call: Call) -> Stream | Outcome:
         """Nothing streams here."""
@@ -216,10 +225,10 @@ class SharedEngine(Engine):
         self._numbers = count()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def _serve(self, job: Job) -> None:
+    async def _serve(self, seconds: float) -> None:
         self._advance()
         end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._ends, (self._done + job.seconds, next(self._numbers), end))
+        heapq.heappush(self._ends, (self._done + seconds, next(self._numbers), end))
         self._plan()
         await end
 

@@ -105,7 +105,7 @@ class ChatUpstream:
             return begun
         chunks = ChatEvents(sent.asked, batched=call.batched)
         events = _ChatStream(begun, chunks, self._told, OVERHEAD * self._max_bytes)
-        outcome = await gather(events, Assembly(self._max_bytes), lambda _: events.broken())
+        outcome = await gather(events, Assembly(self._max_bytes), lambda _: events.broken(), call.heard)
         if isinstance(outcome, Answered) and begun.answer is not None:
             return with_allowance(outcome, begun.answer, self._now())
         return outcome

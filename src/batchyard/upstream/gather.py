@@ -8,6 +8,7 @@ from typing import Protocol
 
 from batchyard.domain.assemble import Assembly
 from batchyard.domain.outcome import Answered, Outcome
+from batchyard.ports.upstreams import nobody_listens
 
 
 class Events(Protocol):
@@ -20,12 +21,18 @@ class Events(Protocol):
     async def close(self) -> None: ...
 
 
-async def gather(stream: Events, assembly: Assembly, told: Callable[[Assembly], Outcome]) -> Outcome:
-    """Read to the end and return what the stream comes to; ``told`` judges an error event.
+async def gather(
+    stream: Events,
+    assembly: Assembly,
+    told: Callable[[Assembly], Outcome],
+    heard: Callable[[], None] = nobody_listens,
+) -> Outcome:
+    """Read to the end and return what the stream comes to; ``told`` judges an error event, ``heard`` is told of
+    the first token.
 
     Answered only if the framing was whole, and the Message.
     """
-    moved = 0
+    moved, begun = 0, False
     try:
         while isinstance(part := await stream.read(), bytes):
             if not part:
@@ -35,6 +42,9 @@ async def gather(stream: Events, assembly: Assembly, told: Callable[[Assembly], 
                 return told(assembly)
             if assembly.flaw is not None:
                 return assembly.flaw
+            if assembly.begun and not begun:
+                begun = True
+                heard()
             if assembly.moved > moved:
                 moved = assembly.moved
                 stream.moved_on()

@@ -89,7 +89,7 @@ class MessagesUpstream:
             return self._outcome(begun)
         if isinstance(begun, Outcome):
             return begun
-        outcome = await gather(begun, Assembly(self._max_bytes, self._server), self._told)
+        outcome = await gather(begun, Assembly(self._max_bytes, self._server), self._told, call.heard)
         if isinstance(outcome, Answered) and begun.answer is not None:
             return with_allowance(outcome, begun.answer, self._now())
         return outcome

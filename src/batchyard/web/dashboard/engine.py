@@ -6,6 +6,8 @@ from batchyard.web.dashboard.pages import Pages, Visit, seen_other
 
 WAITS = {
     "slots": "the upstream's slots are in use",
+    "line": "enough wait inside the server",
+    "first_token": "more would keep first tokens back",
     "limit": "its own slots are in use",
     "pace": "little is left of the server's rate limit",
     "held": "it failed and is held",
@@ -14,7 +16,12 @@ WAITS = {
     "closed": "it is closed at this hour",
     "recovering": "it opens again, with each answer a little more",
 }
-BOUNDS = {"outage": "after an outage", "refusals": "by its refusals", "queueing": "by its queue"}
+BOUNDS = {
+    "outage": "after an outage",
+    "refusals": "by its refusals",
+    "queueing": "by its queue",
+    "first_token": "by its first tokens",
+}
 LONGEST_NAME = 500
 
 

@@ -31,7 +31,7 @@ _SECONDS: Schema = {"type": ["number", "null"], "minimum": 0}
 _PERHAPS: Schema = {"type": ["integer", "null"]}
 _YES: Schema = {"type": "boolean"}
 _STATES = ("open", "held", "probing", "recovering", "paused", "closed")
-_REASONS = ("held", "probing", "paused", "closed", "slots", "line", "limit", "pace")
+_REASONS = ("held", "probing", "paused", "closed", "slots", "line", "first_token", "limit", "pace")
 
 LANE_OBJECTS: Mapping[str, Schema] = {
     "Lanes": exactly(
@@ -60,7 +60,7 @@ LANE_OBJECTS: Mapping[str, Schema] = {
             "waiting": {"enum": [None, *_REASONS]},
             "pending": _NUMBER,
             "limit": _NUMBER,
-            "bounded_by": {"enum": [None, "outage", "refusals", "queueing"]},
+            "bounded_by": {"enum": [None, "outage", "refusals", "queueing", "first_token"]},
             "requests": _NUMBER,
             "calls": _NUMBER,
             "committing": _NUMBER,
@@ -68,6 +68,7 @@ LANE_OBJECTS: Mapping[str, Schema] = {
             "answers_per_second": _SECONDS,
             "seconds_usual": _SECONDS,
             "seconds_slow": _SECONDS,
+            "seconds_first": _SECONDS,
             "last_trouble": {"anyOf": [ref("Trouble"), {"type": "null"}]},
         }
     ),
