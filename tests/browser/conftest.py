@@ -13,7 +13,7 @@ from batchyard.store.memory import MemoryStore
 from tests.browser.stage import open_world, stage
 from tests.browser.tools import chromium
 from tests.web.hooks import busy_hooks
-from tests.web.lanes import busy_desk
+from tests.web.lanes import busy_desk, keep_history
 from tests.wire.world import World, serving_apart
 
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
@@ -117,4 +117,5 @@ def staged() -> Iterator[Staged]:
     world.lanes, world.webhooks = busy_desk(), busy_hooks()
     world.store = MemoryStore(entropy=lambda: next(numbers) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**80)
     with serving_apart(world) as (url, run):
+        run(keep_history(world))
         yield Staged(world, url, run, run(stage(world)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, WIDE, Looks, Staged
 from tests.browser.stage import open_world
@@ -25,6 +26,7 @@ PATHS = {
     "error": "/batches/{failing}/request?custom_id=nothing",
     "throughput": "/throughput?hours=24",
     "engine": "/engine",
+    "lane": "/engine/history?lane=local/Qwen/Qwen3-8B",
     "webhooks": "/webhooks",
     "webhook": "/webhooks/log?webhook=ops",
     "usage": "/usage?days=7&all=1",
@@ -40,6 +42,7 @@ RULES = {"light": "", "dark": "", "phone": "runOnly: ['wcag2a']"}
 SHOWN = {
     ("batches", "light"), ("batches", "dark"), ("batches", "phone"), ("batch", "light"), ("request", "light"),
     ("throughput", "dark"), ("usage", "light"), ("engine", "light"), ("webhook", "light"),
+    ("lane", "light"),
 }  # fmt: skip
 
 
@@ -111,6 +114,8 @@ def test_charts_are_drawn_and_follow_the_theme(looks: Looks, staged: Staged) -> 
     page = looks.also(staged.world, staged.url, staged.run).go("/throughput?hours=24")
     page.wait_for_selector(".uplot canvas")
     assert page.locator(".uplot canvas").count() == 2
+    lane = looks.also(staged.world, staged.url, staged.run).go("/engine/history?lane=provider/claude-haiku-4-5")
+    expect(lane.locator(".uplot canvas")).to_have_count(3)
     drawn = "[...document.querySelectorAll('canvas')].map((each) => each.toDataURL()).join()"
     before = page.evaluate(drawn)
 

@@ -15,7 +15,7 @@ from batchyard.domain.outcome import Finish, Retry, Settlement, Trace
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin, ParamsAt
 from batchyard.domain.result import Canceled, Expired, Result, kind
-from batchyard.ports import Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn, Views
+from batchyard.ports import Final, LaneHistory, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn, Views
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -63,6 +63,10 @@ class NaiveStore:
 
     @property
     def views(self) -> Views:
+        raise NotImplementedError("this model is asked by the verbs of the engine and of the API alone")
+
+    @property
+    def lane_history(self) -> LaneHistory:
         raise NotImplementedError("this model is asked by the verbs of the engine and of the API alone")
 
     async def close(self) -> None:

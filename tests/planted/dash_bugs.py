@@ -6,6 +6,7 @@ HOSTILE = "tests/web/test_hostile.py"
 PAGES = "tests/web/test_pages.py"
 SESSIONS = "tests/web/test_sessions.py"
 STATIC = "tests/web/test_static.py"
+LANE_HISTORY = "tests/web/test_lane_history.py"
 WEBHOOKS = "tests/web/test_webhooks.py"
 
 DASHBOARD = [
@@ -181,6 +182,41 @@ DASHBOARD = [
         "{{ told.reason[:200]|plain }}",
         "{{ told.reason[:200] }}",
         HOSTILE,
+    ),
+    Bug(
+        "everybody sees what lanes did",
+        "web/dashboard/site.py",
+        'Route("GET", "/engine/history", Scope.ADMIN,',
+        'Route("GET", "/engine/history", Scope.READ,',
+        LANE_HISTORY,
+    ),
+    Bug(
+        "a lane that had a rest looks busy",
+        "web/dashboard/lanes.py",
+        "[sum(one.busy for one in part) / step for part in parts]",
+        "[sum(one.busy for one in part) / max(1, len(part)) for part in parts]",
+        LANE_HISTORY,
+    ),
+    Bug(
+        "of two dispatchers' slots the larger is shown",
+        "store/sqlite_lanes.py",
+        "sum(slots), sum(busy)",
+        "max(slots), max(busy)",
+        "tests/contract/test_store_lane_history.py",
+    ),
+    Bug(
+        "the history of lanes grows for ever",
+        "store/sqlite_lanes.py",
+        "            connection.execute(_FORGET, (old,))\n",
+        "",
+        "tests/contract/test_store_lane_history.py",
+    ),
+    Bug(
+        "a minute of lanes is kept before it is over",
+        "dispatch/lane_log.py",
+        "if minute != over and (found",
+        "if (found",
+        "tests/simulation/test_lane_log.py",
     ),
     Bug(
         "a file for all caches comes with a session",

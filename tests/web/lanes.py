@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import sin
 
 from batchyard.domain.errors import NotFound
+from batchyard.domain.lane_history import LaneMinute
 from batchyard.domain.lane_state import Board, LaneState, Trouble, UpstreamState
-from tests.wire.world import NOW
+from tests.wire.world import NOW, World
 
 
 @dataclass
@@ -50,3 +52,16 @@ def busy_desk() -> SetDesk:
         UpstreamState("overnight", 8, 8, 0, open=False, paused=False, carriers=2),
     ]
     return SetDesk(Board(upstreams, lanes))
+
+
+async def keep_history(world: World, hours: int = 12) -> None:
+    """Let two lanes have worked for so many hours: one that grew and met its limit, one with a gap."""
+    now = int(NOW.timestamp()) // 60
+    for back in range(hours * 60, 0, -1):
+        minute, wave = now - back, 0.5 + 0.5 * sin(back / 47)
+        limit = 32.0 if back > 400 else 48.0
+        rows = [LaneMinute(minute, "local/Qwen/Qwen3-8B", limit, limit * (0.55 + 0.45 * wave), 900 * wave + 30,
+                           1.2 + 0.6 * wave, 3.5 + 1.6 * wave)]  # fmt: skip
+        if not 120 < back < 200:
+            rows.append(LaneMinute(minute, "provider/claude-haiku-4-5", 20.0, 6.0 + 4 * wave, 0.0, 0.9, 2.2))
+        await world.store.lane_history.note("engine", rows)

@@ -11,6 +11,7 @@ import pytest
 from batchyard.domain.events import BugFound
 from batchyard.domain.hooks import Hook, State
 from batchyard.domain.labels import Labels
+from batchyard.domain.lane_history import LaneMinute
 from batchyard.domain.lane_state import Board, Trouble, UpstreamState
 from batchyard.domain.result import Errored, RequestError, Result, Succeeded
 from batchyard.ports import Told
@@ -26,6 +27,7 @@ PAGES = (
     "/?{q}",
     "/usage",
     "/engine",
+    "/engine/history?lane={text}",
     "/webhooks",
     "/webhooks/log?webhook={text}",
     "/usage?all=1",
@@ -102,6 +104,9 @@ async def world_of(words: str) -> tuple[World, str]:
     lane = a_lane(words, words, words, waiting=words, bounded_by=words, last_trouble=trouble)
     world.lanes = SetDesk(Board([UpstreamState(words, 1, 1, 1, open=True, paused=False, carriers=None)], [lane]))
     await world.store.beat(words, world.clock.now())
+    minute = int(NOW.timestamp()) // 60
+    kept = [LaneMinute(minute, lane, 1.0, 1.0, 1.0) for lane in (words, "\U0010fffd")]  # the second sorts last
+    await world.store.lane_history.note(words, kept)
     told = Told(words, words, words, State.WAITING, 1, NOW, NOW, NOW, 500, words)
     world.webhooks = SetHooks([Hook(words, frozenset({words}), frozenset({words}), words)], [told])  # type: ignore[arg-type]
     return world, batch
@@ -115,7 +120,7 @@ async def shown(words: str) -> dict[str, str]:
         query = f"q={quoted}&label={quoted}&status={quoted}&after_id={batch}"
         where = path.replace("{q}", query).replace("{id}", batch).replace("{text}", quoted)
         reply = await visitor.go(where)
-        known = ("next", "done", "webhook")
+        known = ("next", "done", "webhook", "lane")
         is_found = not path.endswith(("={text}", "/{text}")) or any(word in path for word in known)
         assert reply.status == (200 if is_found else 404), (where, reply.body)
         pages[path] = text(reply)

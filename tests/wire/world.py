@@ -203,6 +203,7 @@ class World:
             blobs=self.blobs_seen_as or self.blobs,
             calls=self.calls,
             lanes=self.lanes or self._no_lanes(),
+            lane_history=self.store.lane_history,
             views=self.store.views,
             prices=self.prices,
             spending=Spending(self.store.views, self.prices, self.clock, self.events.append, caps=lambda _: self.caps),

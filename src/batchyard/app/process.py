@@ -20,6 +20,7 @@ from batchyard.app.kept import Kept
 from batchyard.app.telling import Telling
 from batchyard.dispatch.carrier import CarrierRunner
 from batchyard.dispatch.dispatcher import Dispatcher, Pace
+from batchyard.dispatch.lane_log import LaneLog
 from batchyard.dispatch.lanes import Lanes
 from batchyard.dispatch.room import Room
 from batchyard.dispatch.spending import Spending
@@ -98,6 +99,8 @@ class App:
             spending=self._spending,
         )
         self._waiting = Waiting(lanes, self._places, clock)
+        of, own = (self._dispatcher.board, store.lane_history, clock, self.emit), self._dispatcher.owner
+        self._lane_log = LaneLog(*of, owner=own)
         self._carriers = self._carried(lanes, stopped)
         self._dispatcher.board.carriers = self._carriers.under_way_at
         self._keeper = self._kept(stopped)
@@ -165,6 +168,7 @@ class App:
             blobs=self._blobs,
             calls=self._dispatcher.calls,
             lanes=self._dispatcher.board,
+            lane_history=self._store.lane_history,
             views=self._store.views,
             prices=prices,
             spending=self._spending,
@@ -225,6 +229,8 @@ class App:
             parts = self._begun() if self._settings.role != "api" else []
             following = [asyncio.create_task(follow(self._hearer), name="follow") for follow in self._follow]
             following.append(asyncio.create_task(self._spending.run(), name="spending"))
+            if parts:
+                following.append(asyncio.create_task(self._lane_log.run(), name="lane history"))
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
             sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")

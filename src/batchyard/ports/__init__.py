@@ -1,15 +1,15 @@
 """The seams: what the core asks of stores, blobs, upstreams, keys and clocks. The docstrings are the contract.
 
 Every implementation of one port passes the same suite in ``tests/contract``. A store implements ``Batches``,
-``Work`` (with ``LanePauses``), ``Upkeep`` and ``Carriers``, and has ``Views``. Any verb of a store or of blobs may
-raise ``StoreUnavailable``.
+``Work`` (with ``LanePauses``), ``Upkeep`` and ``Carriers``, and has ``Views`` and a
+``LaneHistory``. Any verb of a store or of blobs may raise ``StoreUnavailable``.
 """
 
 from batchyard.ports.blobs import BlobReader, Blobs, BlobWriter, Damaged
 from batchyard.ports.carriers import Carrier, Carriers, CarrierState, NewCarrier
 from batchyard.ports.finals import Arrived, Final
 from batchyard.ports.hooks import Outbox, Post, Told, Webhooks
-from batchyard.ports.lanes import EngineGauge, LaneDesk, LanePauses
+from batchyard.ports.lanes import EngineGauge, LaneDesk, LaneHistory, LanePauses
 from batchyard.ports.news import Hearer
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Short, Turn
@@ -38,6 +38,7 @@ __all__ = [
     "KeyShelf",
     "Keys",
     "LaneDesk",
+    "LaneHistory",
     "LanePauses",
     "NewBatch",
     "NewCarrier",

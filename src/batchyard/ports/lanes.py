@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from batchyard.domain.engine_line import EngineLoad
+from batchyard.domain.lane_history import LaneMinute
 from batchyard.domain.lane_state import Board
 
 
@@ -18,6 +19,26 @@ class LanePauses(Protocol):
 
     async def paused_lanes(self) -> Sequence[str]:
         """Return those that are paused, in order."""
+
+
+class LaneHistory(Protocol):
+    """What lanes did, by the minute, for a week at least."""
+
+    async def note(self, owner: str, minutes: Sequence[LaneMinute]) -> None:
+        """Keep what an owner saw of its lanes; what is kept of the same minute, lane and owner gives way.
+
+        Forgets minutes that are more than ``KEPT_MINUTES`` before the last of these.
+        """
+
+    async def lanes(self, first: int) -> Sequence[str]:
+        """Return the names of the lanes that have a minute from ``first`` on, in order."""
+
+    async def minutes(self, lane: str, first: int) -> Sequence[LaneMinute]:
+        """Return a lane's minutes since 1970 from ``first`` on, in order, over all owners.
+
+        Limits and slots in use are added up. Waiting requests and times are the largest of any owner's: each sees the
+        same line.
+        """
 
 
 class LaneDesk(Protocol):

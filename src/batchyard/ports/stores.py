@@ -12,7 +12,7 @@ from batchyard.domain.quota import NO_QUOTA, Load, Quota
 from batchyard.domain.request import Drafts, Lease, Origin
 from batchyard.ports.carriers import Carriers
 from batchyard.ports.finals import Final
-from batchyard.ports.lanes import LanePauses
+from batchyard.ports.lanes import LaneHistory, LanePauses
 from batchyard.ports.pages import Page
 from batchyard.ports.picks import Pick, Ready, Turn
 from batchyard.ports.views import Views
@@ -187,6 +187,10 @@ class Store(Batches, Work, Upkeep, Carriers, Protocol):
     @property
     def views(self) -> Views:
         """What this store shows of itself."""
+
+    @property
+    def lane_history(self) -> LaneHistory:
+        """What it keeps of the lanes."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of everything. Closing twice is allowed."""

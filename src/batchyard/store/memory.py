@@ -19,7 +19,7 @@ from batchyard.domain.result import Succeeded
 from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Short, Turn
 from batchyard.store.memory_batch import Row, StoredBatch, ended_since
 from batchyard.store.memory_carriers import MemoryCarriers
-from batchyard.store.memory_lanes import MemoryLanePauses
+from batchyard.store.memory_lanes import MemoryLaneHistory, MemoryLanePauses
 from batchyard.store.memory_repeats import earlier_create
 from batchyard.store.memory_views import MemoryViews
 
@@ -42,6 +42,7 @@ class MemoryStore(MemoryLanePauses):
         self._doomed: deque[Row] = deque()
         self._last_created_at: datetime | None = None
         self.views = MemoryViews(self._batches)
+        self.lane_history = MemoryLaneHistory()
         self._carriers = MemoryCarriers(self._batches, self._owners, self._leased, self._lease_time)
 
     async def close(self) -> None:

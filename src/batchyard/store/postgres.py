@@ -23,6 +23,7 @@ from batchyard.store import (
     postgres_work,
 )
 from batchyard.store.postgres_connections import Connections
+from batchyard.store.postgres_lanes import PostgresLaneHistory
 from batchyard.store.postgres_news import News
 from batchyard.store.postgres_outbox import PostgresOutbox
 from batchyard.store.postgres_url import taken_apart
@@ -51,6 +52,7 @@ class PostgresStore:
     ) -> None:
         self._connections, self._news = connections, news
         self.views = PostgresViews(connections)
+        self.lane_history = PostgresLaneHistory(connections)
         self._lease_micros = lease_time // timedelta(microseconds=1)
         self._entropy = entropy
         self._own_time = own_time

@@ -32,6 +32,7 @@ from batchyard.store import (
 )
 from batchyard.store.lock import OwnerLock
 from batchyard.store.reader import Readers
+from batchyard.store.sqlite_lanes import SqliteLaneHistory
 from batchyard.store.sqlite_rows import micros
 from batchyard.store.sqlite_views import SqliteViews
 from batchyard.store.writer import Work, Writer
@@ -63,6 +64,7 @@ class SqliteStore:
         self.log_bytes_found = log_bytes_found
         """Of the database's log as it was found: above 0, the process before us died."""
         self.views = SqliteViews(readers, writer)
+        self.lane_history = SqliteLaneHistory(readers, writer)
         writer.start()
 
     @classmethod

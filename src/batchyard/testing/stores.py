@@ -12,7 +12,20 @@ from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.outcome import Settlement
 from batchyard.domain.quota import Load
 from batchyard.domain.request import Drafts, Lease, Origin
-from batchyard.ports import Carrier, Final, NewBatch, NewCarrier, Owner, Page, Pick, Ready, Store, Turn, Views
+from batchyard.ports import (
+    Carrier,
+    Final,
+    LaneHistory,
+    NewBatch,
+    NewCarrier,
+    Owner,
+    Page,
+    Pick,
+    Ready,
+    Store,
+    Turn,
+    Views,
+)
 
 T = TypeVar("T")
 
@@ -29,6 +42,10 @@ class StoreAround:
     @property
     def views(self) -> Views:
         return self._inner.views
+
+    @property
+    def lane_history(self) -> LaneHistory:
+        return self._inner.lane_history
 
     async def close(self) -> None:
         await self._call("close", self._inner.close)

@@ -19,7 +19,21 @@ from batchyard.domain.access import Scope
 from batchyard.domain.errors import BatchyardError, NotFound, StoreDamaged, StoreUnavailable
 from batchyard.domain.events import BugFound, DamageFound, Emit
 from batchyard.domain.forecast import Wait
-from batchyard.ports import Batches, Blobs, Calls, Clock, Keys, LaneDesk, Prices, Space, Upkeep, Views, Webhooks, Work
+from batchyard.ports import (
+    Batches,
+    Blobs,
+    Calls,
+    Clock,
+    Keys,
+    LaneDesk,
+    LaneHistory,
+    Prices,
+    Space,
+    Upkeep,
+    Views,
+    Webhooks,
+    Work,
+)
 from batchyard.ports.prices import Spending
 from batchyard.web import auth, beside, openapi
 from batchyard.web.about import about
@@ -58,6 +72,7 @@ def build_api(
     blobs: Blobs,
     calls: Calls,
     lanes: LaneDesk,
+    lane_history: LaneHistory,
     views: Views,
     prices: Prices,
     spending: Spending | None = None,
@@ -77,9 +92,8 @@ def build_api(
     """Return the application.
 
     ``not_ready`` says why no batch can be taken now, or ""; ``space`` is where its body would lie; ``metrics`` renders
-    them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder. ``secret``
-    seals the sessions of the dashboard; without one they end with the process. ``waits`` says why a model's requests
-    are not sent now.
+    them; ``overlay`` may put other methods in the place of a path's own; ``folder`` is the data folder; ``waits`` says
+    why a model's requests are not sent now. ``secret`` seals the sessions of pages, which end with the process else.
     """
     hosts, means, limits = Hosts(settings), Means(not_ready, space, Budget(), spending), CallLimits.of(settings, clock)
     creates = Creates(batches=batches, blobs=blobs, clock=clock, emit=emit, settings=settings, means=means)
@@ -88,7 +102,7 @@ def build_api(
     table = [*routes(handlers), *beside.routes(seen), *lane_routes(lanes)]
     health = Health(hosts, keys, not_ready, metrics, partial(openapi.encoded, table, owned=folder is not None))
     threshold = site.Threshold(keys, hosts, limits, secret or secrets.token_bytes(SECRET_BYTES))
-    pages = site.build(seen, threshold, lanes, handlers.shared)
+    pages = site.build(seen, threshold, lanes, lane_history, handlers.shared)
     return Api(keys, emit, hosts, health, own, Routes(table), limits, overlay, pages, clock)
 
 

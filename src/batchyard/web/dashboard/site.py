@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from batchyard.domain.access import Scope
-from batchyard.ports import Keys, LaneDesk, Webhooks
+from batchyard.ports import Keys, LaneDesk, LaneHistory, Webhooks
 from batchyard.web.batches import BatchCalls
 from batchyard.web.beside import Sources
 from batchyard.web.dashboard.actions import Actions
@@ -13,6 +13,7 @@ from batchyard.web.dashboard.batches import Glances, ListPage
 from batchyard.web.dashboard.desk import Dashboard
 from batchyard.web.dashboard.engine import EnginePage
 from batchyard.web.dashboard.files import Files
+from batchyard.web.dashboard.lanes import LanePages
 from batchyard.web.dashboard.pages import Pages
 from batchyard.web.dashboard.problems import ProblemBook
 from batchyard.web.dashboard.reading import RequestPages
@@ -48,10 +49,11 @@ class Shared:
     webhooks: Webhooks
 
 
-def build(of: Sources, at: Threshold, lanes: LaneDesk, to: Shared) -> Dashboard:
+def build(of: Sources, at: Threshold, lanes: LaneDesk, history: LaneHistory, to: Shared) -> Dashboard:
     """Return the dashboard; what its forms and downloads do, the API's own handlers do."""
     assets = Assets()
     pages = Pages(assets)
+    hooks, lane_pages = WebhookPages(to.webhooks, of.clock, pages), LanePages(history, of.clock, pages)
     return Dashboard(
         keys=at.keys,
         hosts=at.hosts,
@@ -60,9 +62,7 @@ def build(of: Sources, at: Threshold, lanes: LaneDesk, to: Shared) -> Dashboard:
         emit=of.emit,
         pages=pages,
         assets=assets,
-        routes=Routes(
-            [*routes(of, lanes, pages, to.calls, to.files), *hook_routes(WebhookPages(to.webhooks, of.clock, pages))]
-        ),
+        routes=Routes([*routes(of, lanes, pages, to.calls, to.files), *hook_routes(hooks), *lane_routes(lane_pages)]),
     )
 
 
@@ -113,4 +113,12 @@ def hook_routes(to: WebhookPages) -> list[Route]:
         Route("GET", "/webhooks", Scope.READ, to.show, also=(Scope.ADMIN,)),
         Route("GET", "/webhooks/log", Scope.READ, to.log, also=(Scope.ADMIN,)),
         Route("POST", "/webhooks/test", Scope.ADMIN, to.test),
+    ]
+
+
+def lane_routes(to: LanePages) -> list[Route]:
+    """Return the pages of what lanes did, which is of all workspaces together."""
+    return [
+        Route("GET", "/engine/history", Scope.ADMIN, to.show),
+        Route("GET", "/engine/history.json", Scope.ADMIN, to.points),
     ]

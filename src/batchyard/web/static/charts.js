@@ -5,11 +5,15 @@
   const KINDS = {
     requests: [["Succeeded", "succeeded", "--good"], ["Others", "failed", "--bad"]],
     tokens: [["In", "input_tokens", "--accent"], ["Out", "output_tokens", "--warn"]],
+    "lane-slots": [["Limit", "limit", "--rest"], ["In use", "busy", "--accent"]],
+    "lane-seconds": [["Slow", "slow", "--warn"], ["Usual", "usual", "--accent"]],
+    "lane-waiting": [["Waiting", "pending", "--accent"]],
   };
+  const LEAST = {"lane-seconds": 0.01};
   const places = [...document.querySelectorAll("[data-chart]")];
   const charts = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const number = (value) => value == null ? "–" : Intl.NumberFormat("en", {maximumFractionDigits: 1, notation: value >= 1e5 ? "compact" : "standard"}).format(value);
+  const number = (value) => value == null ? "–" : Intl.NumberFormat("en", {maximumFractionDigits: value < 1 ? 3 : 1, notation: value >= 1e5 ? "compact" : "standard"}).format(value);
 
   const clock = (at) => {
     const text = new Date(at * 1000).toISOString();
@@ -40,7 +44,7 @@
     }));
     return new uPlot({
       width: place.clientWidth - 16, height: 220, cursor: {points: {size: 6}},
-      scales: {y: {range: (_, low, high) => [0, Math.max(1, high * 1.08)]}},
+      scales: {y: {range: (_, low, high) => [0, Math.max(LEAST[place.dataset.chart] ?? 1, high * 1.08)]}},
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       axes: [{...axis, values: (_, splits) => splits.map(clock)}, {...axis, size: 58, values: (_, values) => values.map(number)}],
       series: [{label: minutes > 1 ? `From, ${minutes} minutes` : "Minute", value: "{YYYY}-{MM}-{DD} {HH}:{mm}"}, ...series],
