@@ -245,3 +245,29 @@ def test_a_drained_server_leaves_the_rest_to_the_others(tmp_path: Path) -> None:
         here.until_ended(batch, 300)
 
         here.check(batch, 300, repeated=0)
+
+
+def away(folder: Path, *, requests: int, times: int, seconds: float, lease: str) -> None:
+    """The database is away for longer than the lease, while calls are in flight: nobody is taken for dead by that."""
+    with fleet(folder, roles=("all", "all", "all"), lease=lease, latency=1.0) as here:
+        batch = here.servers[0].create(requests)["id"]
+        for _ in range(times):
+            time.sleep(1.5)
+            here.cluster.stop(signal.SIGKILL)
+            time.sleep(seconds)
+            status, _ = here.servers[0].raw("GET", f"/v1/messages/batches/{batch}")
+            assert status == 529
+            here.cluster.start()
+        here.until_ended(batch, requests, 300.0)
+
+        here.check(batch, requests, repeated=0)
+        assert {server.process and server.process.poll() for server in here.servers} == {None}
+
+
+def test_a_database_that_is_away_for_longer_than_the_lease_costs_no_call(tmp_path: Path) -> None:
+    away(tmp_path, requests=80, times=1, seconds=12.0, lease="9s")
+
+
+@pytest.mark.accept
+def test_a_database_that_is_away_for_minutes_again_and_again(tmp_path: Path) -> None:
+    away(tmp_path, requests=600, times=3, seconds=100.0, lease="30s")

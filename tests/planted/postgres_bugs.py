@@ -162,6 +162,20 @@ POSTGRES = [
         ALONE,
     ),
     Bug(
+        "who could not beat while the store was away is dead",
+        "dispatch/upkeep.py",
+        "return dead if now >= self._spared_until else []",
+        "return dead",
+        "tests/simulation/test_away.py",
+    ),
+    Bug(
+        "after an outage nobody counts as dead any more",
+        "dispatch/upkeep.py",
+        "return dead if now >= self._spared_until else []",
+        "return dead if now - self._spared_until > 1e9 else []",
+        "tests/simulation/test_away.py",
+    ),
+    Bug(
         "an API process runs batches too",
         "app/process.py",
         'if self._settings.role != "api" else []',

@@ -133,7 +133,9 @@ class App:
             self._clock,
             self.emit,
             result_line=result_line,
-            duties=Duties(retain_results_for=self._settings.retain_results_for),
+            duties=Duties(
+                patience=self._settings.lease.total_seconds() / 3, retain_results_for=self._settings.retain_results_for
+            ),
             cut_overdue=self._dispatcher.cut_overdue,
             freed=self._dispatcher.wake,
             holds=self._clock.holds,

@@ -4,7 +4,7 @@ Each duty is idempotent and safe to run beside another owner's: the store decide
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -33,9 +33,13 @@ LEFTOVER_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """How often upkeep looks, in seconds, and how long results are kept from their batch's creation."""
+    """How often upkeep looks, in seconds, and how long results are kept from their batch's creation.
+
+    ``patience``: whom we find dead gets so long to beat, where we have not heard from the store ourselves for as long.
+    """
 
     every: float = 1.0
+    patience: float = 10.0
     leftovers_every: float = 600.0
     retain_results_for: timedelta = timedelta(days=29)
 
@@ -73,6 +77,7 @@ class Keeper:
         self._stopped = stopped or Stopped(emit)
         self._damage_told: set[str] = set()
         self._wake = asyncio.Event()
+        self._heard_at = self._spared_until = float("-inf")
         self._leftovers_at = clock.monotonic() + self._duties.leftovers_every
 
     def wake(self) -> None:
@@ -109,12 +114,21 @@ class Keeper:
         await self._seal()
 
     async def _reclaim(self) -> None:
-        for owner in await self._store.dead(self._clock.now()):
+        for owner in await self._found_dead():
             if owner == self._own:  # we were frozen, or could not say that we live; our calls may still be answered
                 continue
             leases = await self._store.reclaim(owner, self._clock.now())
             self._emit(LeasesReclaimed(owner, leases))
             self._freed()
+
+    async def _found_dead(self) -> Sequence[str]:
+        """Return who is dead. Where the store was away, for us, it was for others too: their heartbeats are old, yet
+        they live, with answers to be stored. They get time to beat before they are judged."""
+        dead, now = await self._store.dead(self._clock.now()), self._clock.monotonic()
+        if now - self._heard_at > self._duties.patience:
+            self._spared_until = now + self._duties.patience
+        self._heard_at = now
+        return dead if now >= self._spared_until else []
 
     async def _expire(self) -> None:
         if not self._holds():
