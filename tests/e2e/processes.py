@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ HEADERS = {"x-api-key": "test", "anthropic-version": "2023-06-01", "content-type
 class ServerProcess:
     """``batchyard serve`` as a process of its own, on a free port."""
 
+    program: Sequence[str] = ("-m", "batchyard")
+
     def __init__(self, data: Path, /, *options: str, environ: dict[str, str] | None = None) -> None:
         self.data = data
         self.options = options
@@ -28,7 +31,7 @@ class ServerProcess:
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
 
-    def __enter__(self) -> "ServerProcess":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -39,7 +42,7 @@ class ServerProcess:
         """Start it and wait for its line on standard output."""
         log = (self.data.parent / "server.log").open("a")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "batchyard", "serve", "--port", "0", "--data", str(self.data), *self.options],
+            [sys.executable, *self.program, "serve", "--port", "0", "--data", str(self.data), *self.options],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,

@@ -2,6 +2,7 @@
 
 from tests.planted.bug import Bug
 
+STEPS = "tests/unit/test_intake_steps.py"
 ECHO = "tests/simulation/test_echo.py"
 
 SECRET = [
@@ -39,5 +40,47 @@ SECRET = [
         '    rows = batches(connection, "workspace = ? and id = ?", (workspace, batch_id))\n',
         '    rows = [each for each in batches(connection, "id = ?", (batch_id,)) if each.workspace == workspace]\n',
         "tests/unit/test_sqlite_alike.py",
+    ),
+    Bug(
+        "small values are read in one step, however many there are",
+        "intake/body.py",
+        "while taken != most and",
+        "while",
+        STEPS,
+    ),
+    Bug(
+        "bodies that come together are all read in one turn of the loop",
+        "web/creates.py",
+        "        async with self._turn:\n",
+        "        if self._turn:\n",
+        "tests/wire/test_turns.py",
+    ),
+    Bug(
+        "a body may have members without end",
+        "intake/body.py",
+        "        self._members += 1\n",
+        "",
+        STEPS,
+    ),
+    Bug(
+        "every member that a request has is kept",
+        "intake/requests.py",
+        "        return _members.decode(request)\n",
+        "        msgspec.json.decode(request, type=dict[str, msgspec.Raw])\n        return _members.decode(request)\n",
+        STEPS,
+    ),
+    Bug(
+        "marks are looked for in any number of blocks",
+        "intake/prefix.py",
+        'if bytes(messages).count(b"{") > min(MOST_OPENERS, 100 + len(messages) // FEWEST_BYTES):',
+        "if False:",
+        STEPS,
+    ),
+    Bug(
+        "messages that are none are all read",
+        "intake/prefix.py",
+        "    _objects.decode(json)\n",
+        "",
+        STEPS,
     ),
 ]

@@ -23,6 +23,9 @@ from batchyard.intake.scan import Scanner, TooDeep
 WINDOW_BYTES = 256 * 1024
 """How much is decoded in one call: long enough that the call costs little, short enough that the loop goes on."""
 
+MOST_STEPS = 400
+"""Marks and values that are read in one call, some 20 µs each."""
+
 _BLANK = re.compile(rb"[ \t\n\r]*+")
 
 
@@ -47,8 +50,7 @@ class Intake:
         self._digest = hashlib.sha256(usedforsecurity=False)
         self._size = 0
         self._buffer = bytearray()
-        self._at = 0
-        self._dropped = 0
+        self._at = self._dropped = self._offset = 0
         self._scanner = Scanner(requests.DEEPEST + 1)
         self._one_by_one_until = 0
         self._expect = Expect.BODY
@@ -58,23 +60,25 @@ class Intake:
         self._wrong: InvalidRequest | None = None
         self._judging: Iterator[Judged | None] | None = None
         self._judged_bytes = 0
+        self._whole, self._is_paused, self._members = False, False, 0
         self._custom_ids: set[str] = set()
-        self._offset = 0
         self._pieces: list[Piece] = []
         self._refusal: BatchyardError | None = None
 
-    def feed(self, chunk: bytes) -> Sequence[Piece]:
+    def feed(self, chunk: bytes, *, is_last: bool = False) -> Sequence[Piece]:
         """Take the next bytes of the body. Raises ``InvalidRequest`` or ``TooLarge``.
 
-        A large request is judged in steps, one a call: while ``is_behind``, let the loop go on, and feed it nothing.
+        What takes long is done in steps, one a call: while ``is_behind``, let the loop go on, and feed it nothing.
         """
         self._size += len(chunk)
         self._digest.update(chunk)
-        return self._read(chunk, whole=False)
+        self._whole = self._whole or is_last
+        return self._read(chunk, most_steps=MOST_STEPS)
 
     def finish(self) -> Sequence[Piece]:
         """End the body: it was whole and right, or this raises."""
-        return self._read(b"", whole=True)
+        self._whole = True
+        return self._read(b"", most_steps=None)
 
     @property
     def held_bytes(self) -> int:
@@ -83,25 +87,23 @@ class Intake:
 
     @property
     def is_behind(self) -> bool:
-        """Whether a large request is not judged to its end."""
-        return self._judging is not None
+        """Whether there is more to do with the bytes that came."""
+        return self._judging is not None or self._is_paused
 
     @property
     def body_sha256(self) -> str:
         """The hash of all bytes fed, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _read(self, chunk: bytes, *, whole: bool) -> Sequence[Piece]:
+    def _read(self, chunk: bytes, *, most_steps: int | None) -> Sequence[Piece]:
         if self._refusal is not None:
             raise self._refusal
         try:
             if self._size > self._limits.max_body_bytes:
                 raise TooLarge(f"Request exceeds the maximum size of {self._limits.max_body_bytes} bytes")
             self._buffer += chunk
-            self._go_on()
-            while (whole or not self.is_behind) and self._step(whole=whole):
-                pass
-            if whole:
+            self._take_steps(most_steps)
+            if most_steps is None:
                 self._check_end()
         except BatchyardError as refusal:
             self._refusal = refusal
@@ -111,13 +113,20 @@ class Intake:
         pieces, self._pieces = self._pieces, []
         return pieces
 
-    def _step(self, *, whole: bool) -> bool:
-        """Go on by one mark, one value or one window; False if that needs more bytes."""
-        if self.is_behind:
+    def _take_steps(self, most: int | None) -> None:
+        self._go_on()
+        taken = 0
+        while taken != most and (most is None or self._judging is None) and self._step():
+            taken += 1
+        self._is_paused = taken == most
+
+    def _step(self) -> bool:
+        """Go on by a mark, a value or a window; False if that needs more bytes."""
+        if self._judging is not None:
             self._go_on()
             return True
         if self._scanner.is_within:
-            return self._value(whole=whole)
+            return self._value()
         blank = _BLANK.match(self._buffer, self._at)
         self._at = blank.end() if blank else self._at
         if self._at == len(self._buffer):
@@ -128,7 +137,7 @@ class Intake:
         elif following := grammar.MOVES.get((self._expect, byte)):
             self._expect = following
         else:
-            return self._begin_value(byte, whole=whole)
+            return self._begin_value(byte)
         self._at += 1
         return True
 
@@ -137,23 +146,23 @@ class Intake:
         """Where in the body reading stands."""
         return self._dropped + self._at
 
-    def _begin_value(self, byte: int, *, whole: bool) -> bool:
+    def _begin_value(self, byte: int) -> bool:
         if self._expect in grammar.MARKS or (self._expect in grammar.KEYS and byte != ord('"')):
             raise malformed(f"expected {self._expect.value}", self._position)
         if self._expect in grammar.REQUESTS:
             if len(self.drafts) >= self._limits.max_requests:
                 raise requests.too_many(self._limits.max_requests)
             if self._position >= self._one_by_one_until:
-                if len(self._buffer) - self._at < self._window_bytes and not whole:
+                if len(self._buffer) - self._at < self._window_bytes and not self._whole:
                     return False
-                if self._window(whole=whole):
+                if self._window():
                     return True
                 self._one_by_one_until = self._position + self._window_bytes
-        return self._value(whole=whole)
+        return self._value()
 
-    def _window(self, *, whole: bool) -> bool:
+    def _window(self) -> bool:
         """Take the requests up to a border in one go; False if no border was found, or one of them may be wrong."""
-        for cut in cuts(self._buffer, self._at, self._window_bytes, whole=whole):
+        for cut in cuts(self._buffer, self._at, self._window_bytes, whole=self._whole):
             with memoryview(self._buffer) as view:
                 window = b"".join((b"[", view[self._at : cut], b"]"))
             judged = requests.several(window)
@@ -186,11 +195,11 @@ class Intake:
         self._offset += sum(lengths)
         self._pieces.append(memoryview(judged.params[0]) if len(lengths) == 1 else b"".join(judged.params))
 
-    def _value(self, *, whole: bool) -> bool:
+    def _value(self) -> bool:
         """Read one value to its end and judge it; False if its end is not there yet."""
         start, most = self._at, self._limits.max_request_bytes
         try:
-            end = self._scanner.end(self._buffer, start, whole=whole)
+            end = self._scanner.end(self._buffer, start, whole=self._whole)
         except TooDeep as error:
             raise (self._too_long() if error.size > most else requests.too_deep(self._position)) from None
         if (len(self._buffer) if end is None else end) - start > most:
@@ -237,7 +246,7 @@ class Intake:
         if self._expect in grammar.REQUESTS:
             self._judged_bytes = len(value)
             self._judging = requests.steps(len(self.drafts), value, position, self._custom_ids)
-            while len(value) < requests.LARGE_BYTES and self.is_behind:
+            while len(value) < requests.LARGE_BYTES and self._judging is not None:
                 self._go_on()
             return
         check_json(value, position)
@@ -264,6 +273,9 @@ class Intake:
     def _judge_key(self, key: str) -> None:
         """A second list replaces the first, as a JSON parser would have it; an unknown key beside a list is refused."""
         self._key = key
+        self._members += 1
+        if self._members > grammar.MOST_MEMBERS:
+            raise requests.too_many_members(self._unknown_key)
         if key == "requests":
             self._has_requests = True
             self._wrong = None

@@ -32,3 +32,5 @@ REQUESTS = (Expect.FIRST_REQUEST, Expect.REQUEST)
 KEYS = (Expect.FIRST_KEY, Expect.KEY)
 MARKS = (Expect.COLON, Expect.AFTER_VALUE, Expect.AFTER_REQUEST, Expect.END)
 """Where only a mark may come."""
+MOST_MEMBERS = 100
+"""Members of the body: one is needed, and each more is work for nothing."""

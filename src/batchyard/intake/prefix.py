@@ -12,6 +12,11 @@ LONG = 1024
 """Bytes of tools and system from which they are worth keeping though nothing marks them: some 250 tokens. Servers
 with caches of their own (vLLM, SGLang, llama.cpp) need no marks."""
 MARK = b'"cache_control"'
+MOST_SEARCHED = 4 * 1024 * 1024
+MOST_OPENERS = 20_000
+FEWEST_BYTES = 50
+"""Messages beyond this, or with more braces, or more of them than one in so many bytes, are not searched for marks:
+each block costs 2 µs."""
 
 _Raws = list[msgspec.Raw]
 _lists = msgspec.json.Decoder(_Raws)
@@ -26,11 +31,16 @@ class Beginning(msgspec.Struct, gc=False):
     messages: msgspec.Raw = msgspec.Raw()
 
 
+class _Block(msgspec.Struct, gc=False):
+    """Any object. What is no list of these is refused at the first that is none, however many come after it."""
+
+
 class _Turn(msgspec.Struct, gc=False):
     content: msgspec.Raw = msgspec.Raw()
 
 
 _turns = msgspec.json.Decoder(_Turn)
+_objects = msgspec.json.Decoder(list[_Block])
 
 
 def prefix(params: Beginning, *, marked: bool) -> int:
@@ -51,8 +61,12 @@ def _has_mark(params: Beginning) -> bool:
 
 def _marked_messages(messages: msgspec.Raw) -> bytes:
     """Return the leading messages, up to the block with the last mark that something follows."""
+    if len(messages) > MOST_SEARCHED:
+        return b""
+    if bytes(messages).count(b"{") > min(MOST_OPENERS, 100 + len(messages) // FEWEST_BYTES):
+        return b""
     try:
-        blocks = [block for turn in _lists.decode(messages) for block in _blocks(turn)]
+        blocks = [block for turn in _objects_of(messages) for block in _blocks(turn)]
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return b""  # whatever it is, it is judged later
     marks = [place for place, block in enumerate(blocks[:-1]) if MARK in block]
@@ -63,4 +77,10 @@ def _blocks(turn: msgspec.Raw) -> list[bytes]:
     content = _turns.decode(turn).content
     if bytes(content)[:1] != b"[":
         return [bytes(turn)]
-    return [bytes(block) for block in _lists.decode(content)]
+    return [bytes(block) for block in _objects_of(content)]
+
+
+def _objects_of(json: msgspec.Raw) -> _Raws:
+    """Return the objects of a list; raise ``ValidationError`` where it is something else."""
+    _objects.decode(json)
+    return _lists.decode(json)

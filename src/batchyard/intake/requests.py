@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from batchyard.domain.errors import InvalidRequest
+from batchyard.intake.grammar import MOST_MEMBERS
 from batchyard.intake.prefix import MARK, Beginning, prefix
 from batchyard.intake.scan import nesting
 
@@ -31,12 +32,25 @@ NO_LIST = "requests: Input should be a valid list"
 PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 
 _utf8 = getincrementaldecoder("utf-8")
+_OTHER = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
+"""What the decoder says of a member that no request has."""
 _ALLOWED = re.compile(r"[a-zA-Z0-9_-]*")
 
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     custom_id: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_CUSTOM_ID)]
     params: msgspec.Raw
+
+
+class _Members(msgspec.Struct, gc=False):
+    """The members of a request as they are written, whatever they are; a dict of all that may be there has no bound."""
+
+    custom_id: msgspec.Raw = msgspec.Raw()
+    params: msgspec.Raw = msgspec.Raw()
+
+
+class _NoOthers(_Members, forbid_unknown_fields=True, gc=False):
+    """The same, where there are no others."""
 
 
 class _Begun(msgspec.Struct, gc=False):
@@ -46,7 +60,8 @@ class _Begun(msgspec.Struct, gc=False):
 _requests = msgspec.json.Decoder(list[_Request])
 _several_begun = msgspec.json.Decoder(list[_Begun])
 _begun = msgspec.json.Decoder(Beginning)
-_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_members = msgspec.json.Decoder(_Members)
+_no_others = msgspec.json.Decoder(_NoOthers)
 _string = msgspec.json.Decoder(str)
 _anything = msgspec.json.Decoder(msgspec.Raw)
 
@@ -88,7 +103,15 @@ def steps(index: int, request: bytes | bytearray, position: int, known: Containe
 
     Yields None between steps that each go through it about once, and what was judged at the end.
     """
-    custom_id, params = _opened(index, request, position)
+    members, other = _opened(request)
+    if members is None:
+        yield None
+        members = _all_members(request)
+    if members is None:
+        yield None
+        check_json(request, position)
+        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary")
+    custom_id, params = _named(index, members, other)
     if custom_id in known:
         raise InvalidRequest(
             f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
@@ -100,24 +123,39 @@ def steps(index: int, request: bytes | bytearray, position: int, known: Containe
     yield Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
 
 
-def _opened(index: int, request: bytes | bytearray, position: int) -> tuple[str, msgspec.Raw]:
+def _opened(request: bytes | bytearray) -> tuple[_Members | None, str | None]:
+    """Return the members of a request if there are no others; else None, and the name of the first other one."""
     try:
         _check_utf8(request)
-        members = _members.decode(request)
+        return _no_others.decode(request), None
+    except msgspec.ValidationError as error:
+        other = _OTHER.fullmatch(str(error))
+        return None, other and other[1]
     except _REFUSALS:
-        check_json(request, position)
-        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary") from None
-    if "custom_id" not in members:
+        return None, None
+
+
+def _all_members(request: bytes | bytearray) -> _Members | None:
+    """Return the members of a request that has others too; None where it is not right."""
+    try:
+        _check_utf8(request)
+        return _members.decode(request)
+    except _REFUSALS:
+        return None
+
+
+def _named(index: int, members: _Members, other: str | None) -> tuple[str, msgspec.Raw]:
+    """Return custom_id and params; or say what is wrong with them, or that there is more."""
+    if not len(members.custom_id):
         raise InvalidRequest(f"requests.{index}.custom_id: Field required")
-    custom_id = _custom_id(bytes(members.pop("custom_id")), f"requests.{index}.custom_id")
-    if "params" not in members:
+    custom_id = _custom_id(bytes(members.custom_id), f"requests.{index}.custom_id")
+    if not len(members.params):
         raise InvalidRequest(f"requests.{index}.params: Field required")
-    params = members.pop("params")
-    if bytes(memoryview(params)[:1]) != b"{":
+    if bytes(memoryview(members.params)[:1]) != b"{":
         raise InvalidRequest(f"requests.{index}.params: Input should be a valid dictionary")
-    for key in members:
-        raise InvalidRequest(f"requests.{index}.{shown(key)}: Extra inputs are not permitted")
-    return custom_id, params
+    if other is not None:
+        raise InvalidRequest(f"requests.{index}.{shown(other)}: Extra inputs are not permitted")
+    return custom_id, members.params
 
 
 def check_json(value: bytes | bytearray, position: int) -> None:
@@ -167,6 +205,12 @@ def too_deep(position: int) -> InvalidRequest:
 
 def too_many(most: int) -> InvalidRequest:
     return InvalidRequest(f"requests: List should have at most {most} items after validation, not {most + 1} or more")
+
+
+def too_many_members(unknown: str | None) -> InvalidRequest:
+    if unknown is not None:
+        return not_permitted(unknown)
+    return InvalidRequest(f"requests: it is given more than {MOST_MEMBERS} times, give it once")
 
 
 def not_permitted(key: str) -> InvalidRequest:

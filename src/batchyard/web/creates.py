@@ -70,6 +70,7 @@ class Creates:
         self._spending = means.spending
         self._limits = Limits(settings.max_requests, settings.max_body_bytes, settings.max_request_bytes)
         self._commits: set[asyncio.Task[Batch]] = set()
+        self._turn = asyncio.Lock()
 
     async def create(self, call: ApiCall) -> Answer:
         """Answer with the batch once it is durable. Whatever fails before leaves nothing behind."""
@@ -140,13 +141,24 @@ class Creates:
             window += message.get("body", b"")
             while len(window) >= PORTION or (window and not more):
                 promise.writes(len(window[:PORTION]))
-                pieces = intake.feed(bytes(window[:PORTION]))
-                part.hold(intake.held_bytes)
+                portion = bytes(window[:PORTION])
                 del window[:PORTION]
+                pieces = await self._fed(intake, portion)
+                part.hold(intake.held_bytes)
                 await _write(writer, pieces)
                 while intake.is_behind:
-                    await _write(writer, intake.feed(b""))
+                    await _write(writer, await self._fed(intake, b""))
+        await _write(writer, await self._fed(intake, b"", is_last=True))
+        while intake.is_behind:
+            await _write(writer, await self._fed(intake, b""))
         await _write(writer, intake.finish())
+
+    async def _fed(self, intake: Intake, portion: bytes, *, is_last: bool = False) -> Sequence[Piece]:
+        """Feed intake in a turn of the loop in which no other body is: a step of each at once would stall all else."""
+        async with self._turn:
+            pieces = intake.feed(portion, is_last=is_last)
+            await asyncio.sleep(0)
+        return pieces
 
     async def _commit(self, call: ApiCall, intake: Intake, writer: BlobWriter, origin: Origin, terms: Terms) -> Batch:
         now = self._clock.now()
@@ -216,8 +228,7 @@ async def _unless_gone(call: ApiCall, writer: BlobWriter) -> None:
 
 
 async def _write(writer: BlobWriter, pieces: Sequence[Piece]) -> None:
-    """Write the pieces, and let the loop go on. A large one goes in portions: it is held, but never copied whole."""
-    await asyncio.sleep(0)
+    """Write the pieces. A large one goes in portions: it is held, but never copied whole."""
     small: list[Piece] = []
     for piece in pieces:
         if len(piece) < LARGE_PIECE:

@@ -1,0 +1,175 @@
+"""The event loop of a real server never stalls, whatever bodies it is given and while it streams results."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.e2e.processes import HEADERS, CountingUpstream, ServerProcess
+from tests.e2e.test_heavy import MB, Shape, create, large_requests, peak_mb, small_requests
+
+LONGEST_MS = 100.0
+DENSE_MS = 150.0
+"""What one step of the decoder may take for 31 MB of nothing but marks: 90 ms alone, more where others use the core."""
+RESULTS_MB = 16
+SCRIPT = Path(__file__).with_name("watched_server.py")
+
+
+def numbers(size: int) -> Iterator[bytes]:
+    """A body of requests of just under 32 MB, each all numbers: the slowest JSON to judge."""
+    yield b'{"requests":['
+    for number in range(size // (32 * MB)):
+        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":[0' % (b"," if number else b"", number)
+        for _ in range(31):
+            yield b",1" * (MB // 2)
+        yield b"]}}"
+    yield b"]}"
+
+
+def brackets(size: int) -> Iterator[bytes]:
+    """A body of requests of just under 32 MB, each all brackets and escapes."""
+    yield b'{"requests":['
+    for number in range(size // (32 * MB)):
+        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":[[]' % (b"," if number else b"", number)
+        for _ in range(31):
+            yield rb',["\""]' * (MB // 7)
+        yield b"]}}"
+    yield b"]}"
+
+
+def wide(size: int) -> Iterator[bytes]:
+    """A body whose text is not ASCII."""
+    yield b'{"requests":['
+    for number in range(size // (32 * MB)):
+        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":"' % (b"," if number else b"", number)
+        for _ in range(31):
+            yield "ü".encode() * (MB // 2)
+        yield b'"}}'
+    yield b"]}"
+
+
+class WatchedServer(ServerProcess):
+    """Its loop ticks, and tells of the longest turn."""
+
+    def __init__(self, data: Path, /, *options: str) -> None:
+        super().__init__(data, *options)
+        self.report = data.parent / "turns.json"
+        self.program = (str(SCRIPT), str(self.report))
+
+    def told(self) -> dict[str, Any]:
+        """Return what was told after this call began."""
+        since = time.time()
+        while not self.report.exists() or self.report.stat().st_mtime < since:
+            time.sleep(0.05)
+        told: dict[str, Any] = json.loads(self.report.read_text())
+        return told
+
+
+@contextmanager
+def downloads(server: ServerProcess, batch_id: str) -> Iterator[list[int]]:
+    """Download the results over and over while it is open; yields the sizes of those that came whole."""
+    sizes: list[int] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        parts = urlsplit(server.url)
+        while not stop.is_set():
+            connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=600)
+            try:
+                connection.request("GET", f"/v1/messages/batches/{batch_id}/results", headers=HEADERS)
+                answer = connection.getresponse()
+                size = 0
+                while part := answer.read(64 * 1024):
+                    size += len(part)
+                sizes.append(size)
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield sizes
+    finally:
+        stop.set()
+        thread.join()
+
+
+def ended_batch(server: ServerProcess, megabytes: int) -> str:
+    """Run a batch whose results have so many MB, then let nothing more run."""
+    params = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "a" * (MB // 2)}]}
+    requests = [{"custom_id": f"r{number}", "params": params} for number in range(2 * megabytes)]
+    made: str = server.call("POST", "/v1/messages/batches", json.dumps({"requests": requests}).encode())["id"]
+    until = time.monotonic() + 300
+    while server.call("GET", f"/v1/messages/batches/{made}")["processing_status"] != "ended":
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    server.call("POST", "/batchyard/v1/lanes/upstream/pause")
+    return made
+
+
+def forget_peak(server: ServerProcess) -> None:
+    """Let the peak of its memory begin anew at what it has now."""
+    assert server.process is not None
+    Path(f"/proc/{server.process.pid}/clear_refs").write_text("5")
+
+
+def creates(server: ServerProcess, shape: Shape, size: int, count: int) -> None:
+    answers: list[int] = []
+    threads = [threading.Thread(target=lambda: answers.append(create(server, shape(size)))) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [200] * count
+
+
+def turns(folder: Path, shape: Shape, size: int, count: int) -> dict[str, Any]:
+    """Return what the loop tells of so many creates at once, beside a download."""
+    with CountingUpstream(0.0) as upstream, WatchedServer(folder / "data", "--upstream", upstream.url) as server:
+        batch_id = ended_batch(server, 32)
+        with downloads(server, batch_id) as sizes:
+            creates(server, shape, size, count)
+        assert sizes
+        assert set(sizes) == {sizes[0]}
+        return server.told()
+
+
+@pytest.mark.accept
+@pytest.mark.parametrize("count", [1, 8])
+@pytest.mark.parametrize("shape", [small_requests, large_requests, numbers, brackets, wide])
+def test_creates_of_256_mb_stall_no_download(tmp_path: Path, shape: Shape, count: int) -> None:
+    longest = DENSE_MS if shape in (numbers, brackets) else LONGEST_MS
+    told = turns(tmp_path, shape, 250 * MB, count)
+
+    assert told["turns"] > 1000
+    assert told["longest_ms"] < longest, told
+    assert told["process_ms"] < LONGEST_MS, told
+
+
+@pytest.mark.parametrize("shape", [small_requests, large_requests])
+def test_creates_of_40_mb_stall_no_download(tmp_path: Path, shape: Shape) -> None:
+    told = turns(tmp_path, shape, 40 * MB, 2)
+
+    assert told["turns"] > 100
+    assert told["longest_ms"] < LONGEST_MS, told
+
+
+@pytest.mark.accept
+def test_results_stream_within_16_mb(tmp_path: Path) -> None:
+    with CountingUpstream(0.0) as upstream, ServerProcess(tmp_path / "data", "--upstream", upstream.url) as server:
+        batch_id = ended_batch(server, 250)
+        forget_peak(server)
+        before = peak_mb(server)
+        with downloads(server, batch_id) as first, downloads(server, batch_id) as second:
+            while len(first) + len(second) < 4:
+                time.sleep(0.1)
+        assert {*first, *second} == {first[0]}
+        assert first[0] > 250 * MB
+        assert peak_mb(server) - before <= RESULTS_MB
