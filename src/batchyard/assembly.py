@@ -70,7 +70,7 @@ def _gauge(table: UpstreamTable) -> EngineGauge | None:
     """Only where the operator says that it is such a server: nobody else is asked for metrics."""
     if table.url is None or table.api == BATCHES or (table.line is None and table.server not in WITH_METRICS):
         return None
-    return MetricsGauge(table.url, table.key)
+    return MetricsGauge(table.url.partition("?")[0], table.key)
 
 
 def batch_places(settings: Settings, clock: Clock) -> list[BatchPlace]:

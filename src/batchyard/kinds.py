@@ -123,6 +123,14 @@ def _http_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _upstream_url(text: str) -> str:
+    """A query there may hold a secret, and would be shown: only what names the version of an API is taken."""
+    start, mark, query = text.partition("?")
+    if mark and not re.fullmatch(r"api-version=[A-Za-z0-9._-]{1,64}", query):
+        raise ValueError
+    return _http_url(start) + mark + query
+
+
 def _hook_url(text: str) -> str:
     """Receivers are often told apart by what follows the question mark."""
     start, mark, query = text.partition("?")
@@ -149,6 +157,9 @@ def _without_secrets(url: str) -> str:
 
 
 HTTP_URL = Kind("http(s)://host[:port][/path], no user or query", _http_url, "URL", show=_without_secrets)
+UPSTREAM_URL = Kind(
+    "http(s)://host[:port][/path], no user, no query but api-version", _upstream_url, "URL", show=_without_secrets
+)
 DATABASE = Kind("postgresql://host/name", _matching(r"postgres(ql)?://[^\s/]\S*"), "URL", show=_without_secrets)
 OBJECTS = Kind("a URL such as s3://bucket/prefix", _matching(r"[a-z0-9]+://[^\s@?#]+"), "URL", show=_without_secrets)
 VARIABLE = Kind("a variable's name, not a key", _matching("[A-Za-z_][A-Za-z0-9_]*"), "NAME", show=lambda _: "(hidden)")

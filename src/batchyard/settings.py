@@ -25,6 +25,7 @@ from batchyard.kinds import (
     SHARE,
     SWITCH,
     TEXT,
+    UPSTREAM_URL,
     VARIABLE,
     Kind,
     duration,
@@ -57,7 +58,7 @@ class Settings:
     data: Path = _option(FOLDER, "./batchyard-data", "Folder of the embedded store: database, bodies, results.")
     database: str | None = _absent(DATABASE, "SQLite in the data folder", "Database of batches and keys.")
     objects: str | None = _absent(OBJECTS, "files in the data folder", "Object store of bodies and results.")
-    upstream: str | None = _absent(HTTP_URL, "the built-in simulator", "Model server that requests are sent to.")
+    upstream: str | None = _absent(UPSTREAM_URL, "the built-in simulator", "Model server that requests are sent to.")
     upstream_api: str = _option(
         one_of("messages", "chat-completions", "batches"), "messages", "Dialect of the model server."
     )

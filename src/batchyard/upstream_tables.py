@@ -18,7 +18,7 @@ from batchyard.declared import (
     setting,
     toml_text,
 )
-from batchyard.kinds import FILE, HTTP_URL, SWITCH, TEXT, TIMEZONE, VARIABLE, WINDOWS, duration, one_of, whole
+from batchyard.kinds import FILE, SWITCH, TEXT, TIMEZONE, UPSTREAM_URL, VARIABLE, WINDOWS, duration, one_of, whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")
 SIMULATOR = "simulator"
@@ -30,7 +30,7 @@ class UpstreamTable:
     """One model server. What is secret has no repr."""
 
     name: str
-    url: str | None = absent(HTTP_URL, "none: only the simulator needs none", "Where the model server is.")
+    url: str | None = absent(UPSTREAM_URL, "none: only the simulator needs none", "Where the model server is.")
     api: str = setting(
         one_of("messages", "chat-completions", BATCHES, SIMULATOR),
         "messages",

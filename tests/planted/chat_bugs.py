@@ -226,4 +226,18 @@ CHAT = [
         '"azure.com" in (parts.hostname or "")',
         "tests/contract/test_upstream_chat.py",
     ),
+    Bug(
+        "chat: the version of Azure's older API is left out",
+        "upstream/chat_completions.py",
+        'f"{path}{COMPLETIONS}{query}"',
+        'f"{path}{COMPLETIONS}"',
+        "tests/contract/test_upstream_chat.py",
+    ),
+    Bug(
+        "any query of an upstream's URL is taken, and shown",
+        "kinds.py",
+        'r"api-version=[A-Za-z0-9._-]{1,64}"',
+        'r".*"',
+        "tests/unit/test_upstream_tables.py tests/unit/test_config.py",
+    ),
 ]

@@ -135,3 +135,13 @@ def test_what_is_wrong_is_one_line_that_names_it(tmp_path: Path, text: str, told
 def test_every_key_refuses_nonsense_by_its_name(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"upstreams\.one: {name} "):
         read_file(tmp_path, f"[upstreams.one]\n{name} = [1]\n")
+
+
+@pytest.mark.parametrize("query", ["key=hunter2", "api-version=1&key=hunter2", "api-version=", "api-version=a b"])
+def test_a_query_is_the_version_of_an_api_or_refused_unseen(tmp_path: Path, query: str) -> None:
+    [azure] = read_file(tmp_path, f'[upstreams.azure]\nurl = "{URL}/x?api-version=2024-10-21"\n').upstreams
+    assert azure.url == f"{URL}/x?api-version=2024-10-21"
+
+    with pytest.raises(ConfigError, match="no query but api-version") as told:
+        read_file(tmp_path, f'[upstreams.azure]\nurl = "{URL}/x?{query}"\n')
+    assert "hunter2" not in str(told.value)

@@ -38,7 +38,8 @@ _NO_COUNTER = Refused(
 class ChatUpstream:
     """Implements ``Upstream``: POST to ``url``/v1/chat/completions; a ``url`` that ends in /v1 is understood.
 
-    One that ends in /chat/completions is taken as it stands: not every service has its API under /v1.
+    One that ends in /chat/completions is taken as it stands: not every service has its API under /v1. A query goes
+    along.
 
     Raises ``ValueError``, with a message for the operator, for a URL or a key that cannot be used.
     """
@@ -54,13 +55,14 @@ class ChatUpstream:
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        parts = checked_url(url)
+        parts = checked_url(url, versioned=True)
         key = checked_key(api_key)
         whole = parts.path.rstrip("/")
         path = whole.removesuffix(COMPLETIONS) if whole.endswith(COMPLETIONS) else api_path(parts)
+        query = f"?{parts.query}" if parts.query else ""
         self._client = Http1Client(address(parts, tls), limits or CallLimits())
-        self._head = start("POST", parts, f"{path}{COMPLETIONS}", key, bearer=True).encode()
-        listing = plain_get(parts, f"{path}/models", key, bearer=True)
+        self._head = start("POST", parts, f"{path}{COMPLETIONS}{query}", key, bearer=True).encode()
+        listing = plain_get(parts, f"{path}/models{query}", key, bearer=True)
         self._listing = Listing(self._client, listing, self._judged, now)
         self._server = server_named(server, parts.hostname or "")
         self._dialect = dialect_of(self._server, parts.hostname or "")

@@ -60,16 +60,19 @@ def plain_get(parts: SplitResult, path: str, key: str, *, bearer: bool = False) 
     return f"{start('GET', parts, path, key, bearer=bearer)}anthropic-version: {OLDEST_VERSION}\r\n\r\n".encode()
 
 
-def checked_url(url: str) -> SplitResult:
-    """Return the parts of a URL that we can post to, or say what is wrong with it; a password in it is not repeated."""
+def checked_url(url: str, *, versioned: bool = False) -> SplitResult:
+    """Return the parts of a URL that we can post to, or say what is wrong with it; a password in it is not repeated.
+
+    ``versioned``: a query is sent with each request, as Azure's older API wants its version.
+    """
     parts = urlsplit(url.strip())
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError("the upstream's URL must look like http://host:port or https://host")
     if parts.username is not None or parts.password is not None:
         raise ValueError("the upstream's URL must not contain a user or a password: give the key on its own")
-    if parts.query or parts.fragment:
+    if (parts.query and not versioned) or parts.fragment:
         raise ValueError("the upstream's URL must end with its path: no ? and no #")
-    if not all(_is_token(part) for part in (parts.netloc, parts.path or "/")):
+    if not all(_is_token(part) for part in (parts.netloc, parts.path or "/", parts.query or "-")):
         raise ValueError("the upstream's URL must be plain ASCII without blanks: encode the rest")
     try:
         port = parts.port
