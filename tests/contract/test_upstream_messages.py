@@ -645,3 +645,21 @@ def test_under_mixed_faults_every_answer_belongs_to_its_request_and_nothing_is_l
     assert on(scene()) > 100
     assert server.calls == 16 * 20
     assert server.open_connections == 0
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_call_that_ollama_would_not_heed_in_full_is_not_sent(on: Loop, streams: bool) -> None:
+    forced = Call(b'{"model":"m","tool_choice":{"type":"any"}}', "2023-06-01")
+
+    async def scene(server: FaultServer, url: str) -> None:
+        for kind, sent in (("ollama", False), ("vllm", True)):
+            upstream = MessagesUpstream(url, KEY, LIMITS, server=kind, streams=streams)
+            before = len(server.received)
+            outcome = await upstream.attempt(forced)
+            assert isinstance(outcome, Answered if sent else Refused)
+            assert isinstance(await upstream.stream(forced), Refused) or sent
+            assert (len(server.received) > before) == sent
+            await upstream.close()
+        assert isinstance(outcome, Answered)
+
+    play(on, scene, in_turn([], KINDS["good"]))

@@ -240,4 +240,18 @@ CHAT = [
         'r".*"',
         "tests/unit/test_upstream_tables.py tests/unit/test_config.py",
     ),
+    Bug(
+        "a choice of tool that Ollama drops is sent",
+        "domain/unheeded.py",
+        '        yield "tool_choice"\n',
+        "        yield from ()\n",
+        "tests/unit/test_unheeded.py tests/contract/test_upstream_messages.py",
+    ),
+    Bug(
+        "Ollama is asked whatever it drops",
+        "domain/servers.py",
+        "            drops_unread=True,\n",
+        "",
+        "tests/contract/test_upstream_messages.py",
+    ),
 ]

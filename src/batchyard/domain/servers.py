@@ -40,6 +40,8 @@ class Server:
     """Whether its chat completions heed ``top_k`` and ``min_p``, which are no part of OpenAI's."""
     takes_tool_choice: bool = True
     """Whether its chat completions heed a choice of tool other than ``auto``."""
+    drops_unread: bool = False
+    """Whether its Messages API leaves out in silence what it does not read: ``domain.unheeded`` has what it reads."""
     thinks_by_effort: bool = False
     """Whether its chat completions are told by an effort whether to think, and not through the chat template."""
     thoughts: tuple[str, ...] = BOTH_NAMES
@@ -76,6 +78,7 @@ SERVERS: Mapping[str, Server] = {
             takes_files=False,
             takes_top_k=False,
             takes_tool_choice=False,
+            drops_unread=True,
             thinks_by_effort=True,
         ),
         Server("lm-studio"),

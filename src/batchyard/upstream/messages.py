@@ -17,6 +17,7 @@ from batchyard.domain.result import RequestError
 from batchyard.domain.servers import AUTO, server_named
 from batchyard.domain.splice import splice
 from batchyard.domain.stream_error import judge_event
+from batchyard.domain.unheeded import unheeded
 from batchyard.ports import Call, Stream
 from batchyard.upstream.exchange import Answer, CallLimits, unknown, with_allowance
 from batchyard.upstream.flow import Unwatched
@@ -70,6 +71,8 @@ class MessagesUpstream:
 
     async def attempt(self, call: Call) -> Outcome:
         """Make the call once and say what came of it."""
+        if (wrong := self._unheeded(call)) is not None:
+            return wrong
         if self._streams:
             return await self._gathered(call)
         request = self._calls.request(call)
@@ -108,6 +111,8 @@ class MessagesUpstream:
 
     async def stream(self, call: Call) -> Stream | Outcome:
         """Make the call once; what does not begin as a stream of events is judged like any answer."""
+        if (wrong := self._unheeded(call)) is not None:
+            return wrong
         request = self._calls.request(call)
         if not request:
             return _NO_HEADER
@@ -139,6 +144,11 @@ class MessagesUpstream:
     def connections(self) -> int:
         """How many are open now."""
         return self._client.connections
+
+    def _unheeded(self, call: Call) -> Refused | None:
+        """Refuse a call of which the server would leave something out without a word."""
+        wrong = unheeded(call.params) if self._server.drops_unread else None
+        return None if wrong is None else Refused(wrong)
 
     def _judged(self, answer: Answer) -> Outcome:
         body = self._without_key(answer.body)
