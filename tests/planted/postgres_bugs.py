@@ -169,6 +169,13 @@ POSTGRES = [
         "tests/simulation/test_away.py",
     ),
     Bug(
+        "a keeper takes its own long rounds for an outage",
+        "dispatch/upkeep.py",
+        "if self._was_away or now - asked > self._duties.patience:",
+        "if self._was_away or self._duties.every > self._duties.patience:",
+        "tests/simulation/test_away.py",
+    ),
+    Bug(
         "after an outage nobody counts as dead any more",
         "dispatch/upkeep.py",
         "return dead if now >= self._spared_until else []",

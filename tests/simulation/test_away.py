@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from batchyard.dispatch.upkeep import Duties
 from batchyard.domain.events import LeasesReclaimed
 from batchyard.ports import Pick
 from batchyard.testing.stores import FailingStore, Fault
@@ -43,13 +44,15 @@ def test_after_an_outage_others_get_time_to_beat_before_they_count_as_dead(lives
     run_virtual(main(), limit=7200)
 
 
-def test_without_an_outage_a_dead_owner_is_reclaimed_as_soon_as_its_lease_is_over() -> None:
+@pytest.mark.parametrize("round_seconds", [1.0, 25.0])
+def test_without_an_outage_a_dead_owner_is_reclaimed_once_its_lease_is_over(round_seconds: float) -> None:
     async def main() -> None:
         here = World(ScriptedUpstream(always(answered(), seconds=1.0)))
+        here.duties = Duties(every=round_seconds)
         await here.start()
         await asyncio.sleep(60.0)
         await here.kept.beat("other", here.clock.now())
-        await asyncio.sleep(32.0)
+        await asyncio.sleep(31.0 + round_seconds)
 
         assert [owner.id for owner in await here.kept.owners(here.clock.now())] == ["owner-1"]
         await here.kill()

@@ -35,7 +35,7 @@ LEFTOVER_SECONDS = 3600.0
 class Duties:
     """How often upkeep looks, in seconds, and how long results are kept from their batch's creation.
 
-    ``patience``: whom we find dead gets so long to beat, where we have not heard from the store ourselves for as long.
+    ``patience``: whom we find dead gets so long to beat, where the store was away just before, or we have just begun.
     """
 
     every: float = 1.0
@@ -77,7 +77,7 @@ class Keeper:
         self._stopped = stopped or Stopped(emit)
         self._damage_told: set[str] = set()
         self._wake = asyncio.Event()
-        self._heard_at = self._spared_until = float("-inf")
+        self._was_away, self._spared_until = True, float("-inf")
         self._leftovers_at = clock.monotonic() + self._duties.leftovers_every
 
     def wake(self) -> None:
@@ -122,12 +122,19 @@ class Keeper:
             self._freed()
 
     async def _found_dead(self) -> Sequence[str]:
-        """Return who is dead. Where the store was away, for us, it was for others too: their heartbeats are old, yet
-        they live, with answers to be stored. They get time to beat before they are judged."""
-        dead, now = await self._store.dead(self._clock.now()), self._clock.monotonic()
-        if now - self._heard_at > self._duties.patience:
+        """Return who is dead. Where the store was away, or hung, it was so for others too: their heartbeats are old,
+        yet they live, with answers to be stored. They get time to beat before they are judged. How long ago we looked
+        says nothing: our own rounds may be long."""
+        asked = self._clock.monotonic()
+        try:
+            dead = await self._store.dead(self._clock.now())
+        except StoreUnavailable:
+            self._was_away = True
+            raise
+        now = self._clock.monotonic()
+        if self._was_away or now - asked > self._duties.patience:
+            self._was_away = False
             self._spared_until = now + self._duties.patience
-        self._heard_at = now
         return dead if now >= self._spared_until else []
 
     async def _expire(self) -> None:
