@@ -1,8 +1,8 @@
-"""Events become spans of OpenTelemetry: one for each attempt, one for each batch that ended. An extra.
+"""Events become spans of OpenTelemetry: one for each attempt, each batch that ended, each interactive call. An extra.
 
 A batch's span belongs to the trace of its create, if that had one. Its attempts may be a hundred thousand, and come
-hours later: each is a trace of its own, with a link to the span of the create. What a client's trace does not record
-is not recorded here either.
+hours later: each is a trace of its own, with a link to the span of the create. A call that somebody waits for
+belongs to the trace of its caller. What a client's trace does not record is not recorded here either.
 """
 
 import asyncio
@@ -30,8 +30,10 @@ from opentelemetry.trace import (
 
 from batchyard import __version__
 from batchyard.domain import traceparent
+from batchyard.domain.call_events import CallFinished
 from batchyard.domain.events import AttemptFinished, BatchEnded, Event
 from batchyard.domain.traceparent import SpanOf
+from batchyard.domain.usage import Usage
 
 MOST_WAITING = 50_000
 """Events that wait to become spans; further ones are left out, and counted in the log."""
@@ -41,6 +43,8 @@ EVERY_SECONDS = 0.2
 MOST_KNOWN = 10_000
 """Batches whose create is remembered."""
 _GOOD = "answered"
+_Told = AttemptFinished | BatchEnded | CallFinished
+"""What becomes a span."""
 
 Look = Callable[[Collection[str]], Awaitable[Mapping[str, str]]]
 """Takes ids of batches; returns the ``traceparent`` of the create of each that had one."""
@@ -63,13 +67,13 @@ class Traces:
         )
         self._tracer = self._provider.get_tracer("batchyard", __version__)
         self._look, self._now = look, now
-        self._waiting: deque[tuple[int, AttemptFinished | BatchEnded]] = deque()
+        self._waiting: deque[tuple[int, _Told]] = deque()
         self._known: dict[str, SpanOf | None] = {}
         self._left_out = 0
 
     def __call__(self, event: Event) -> None:
         """Keep what becomes a span."""
-        if not isinstance(event, AttemptFinished | BatchEnded):
+        if not isinstance(event, _Told):
             return
         if len(self._waiting) >= MOST_WAITING:
             self._left_out += 1
@@ -93,13 +97,18 @@ class Traces:
             self._left_out = 0
         while self._waiting:
             some = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
-            await self._learn({event.batch for _, event in some})
+            await self._learn({event.batch for _, event in some if not isinstance(event, CallFinished)})
             for ended, event in some:
-                created = self._known.get(event.batch)
+                if isinstance(event, CallFinished):
+                    created = traceparent.parse(event.traceparent)
+                else:
+                    created = self._known.get(event.batch)
                 if created is not None and not created.sampled:
                     continue
                 if isinstance(event, AttemptFinished):
                     self._attempt(event, ended, created)
+                elif isinstance(event, CallFinished):
+                    self._call(event, ended, created)
                 else:
                     self._batch(event, ended, created)
             await asyncio.sleep(0)
@@ -119,7 +128,6 @@ class Traces:
         self._known |= {batch: traceparent.parse(found.get(batch, "")) for batch in unknown}
 
     def _attempt(self, event: AttemptFinished, ended: int, created: SpanOf | None) -> None:
-        used = event.usage
         facts: dict[str, str | int | bool] = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": event.upstream,
@@ -131,12 +139,7 @@ class Traces:
             "batchyard.outcome": event.outcome,
         }
         if event.outcome == _GOOD:
-            facts |= {
-                "gen_ai.usage.input_tokens": used.all_input_tokens,
-                "gen_ai.usage.output_tokens": used.output_tokens,
-                "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
-                "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
-            }
+            facts |= _tokens(event.usage)
         else:
             facts["error.type"] = event.reason or event.outcome
         span = self._tracer.start_span(
@@ -151,12 +154,34 @@ class Traces:
             span.set_status(Status(StatusCode.ERROR))
         span.end(ended)
 
+    def _call(self, event: CallFinished, ended: int, caller: SpanOf | None) -> None:
+        facts: dict[str, str | int | bool] = {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": event.upstream,
+            "gen_ai.request.model": event.model,
+            "batchyard.outcome": event.outcome,
+            "batchyard.streamed": event.streamed,
+        }
+        if event.outcome != _GOOD:
+            facts["error.type"] = event.reason or event.outcome
+        elif not event.streamed:
+            facts |= _tokens(event.usage)
+        span = self._tracer.start_span(
+            f"chat {event.model}".rstrip(),
+            context=_within(caller),
+            kind=SpanKind.CLIENT,
+            attributes=facts,
+            start_time=ended - int(event.seconds * 1e9),
+        )
+        if event.outcome != _GOOD:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(ended)
+
     def _batch(self, event: BatchEnded, ended: int, created: SpanOf | None) -> None:
         counts = event.counts
-        parent = Context() if created is None else set_span_in_context(NonRecordingSpan(_remote(created)), Context())
         span = self._tracer.start_span(
             "batch",
-            context=parent,
+            context=_within(created),
             kind=SpanKind.SERVER,
             attributes={
                 "batchyard.batch.id": event.batch,
@@ -169,6 +194,20 @@ class Traces:
             start_time=ended - int(event.seconds * 1e9),
         )
         span.end(ended)
+
+
+def _tokens(used: Usage) -> dict[str, int]:
+    return {
+        "gen_ai.usage.input_tokens": used.all_input_tokens,
+        "gen_ai.usage.output_tokens": used.output_tokens,
+        "gen_ai.usage.cache_read.input_tokens": used.cache_read_tokens,
+        "gen_ai.usage.cache_creation.input_tokens": used.cache_write_tokens,
+    }
+
+
+def _within(span: SpanOf | None) -> Context:
+    """Return the trace of somebody else's span; a new one where there is none."""
+    return Context() if span is None else set_span_in_context(NonRecordingSpan(_remote(span)), Context())
 
 
 def _remote(span: SpanOf) -> SpanContext:

@@ -195,6 +195,20 @@ SEEN = [
         "tests/contract/test_store_traces.py",
     ),
     Bug(
+        "traces: a call forgets whose it is",
+        "web/messages.py",
+        ", traceparent=span)",
+        ")",
+        "tests/wire/test_messages.py",
+    ),
+    Bug(
+        "traces: a call is nobody's",
+        "dispatch/interactive.py",
+        "used, call.traceparent))",
+        'used, ""))',
+        "tests/simulation/test_calls.py",
+    ),
+    Bug(
         "traces: nothing is sent at the end",
         "traces.py",
         "        await self._make()\n        await asyncio.to_thread(self._provider.shutdown)",

@@ -4,6 +4,7 @@ import asyncio
 import random
 from contextlib import suppress
 
+import msgspec
 import pytest
 
 from batchyard.dispatch.interactive import LONGEST_WAIT
@@ -182,7 +183,7 @@ def test_a_stream_holds_its_slot_to_its_end() -> None:
     async def main() -> None:
         upstream = script(batched=(1.0, answered()), asked=(10.0, answered("asked")))
         async with world(upstream, limit=1) as here:
-            stream = await calls(here).stream(ASKED)
+            stream = await calls(here).stream(msgspec.structs.replace(ASKED, traceparent="00-1-2-01"))
             batch = await here.create(1)
             await asyncio.sleep(4)
             assert len(upstream.calls) == 1
@@ -193,6 +194,7 @@ def test_a_stream_holds_its_slot_to_its_end() -> None:
             assert upstream.most_in_flight == 1
             [finished] = [event for event in here.events if isinstance(event, CallFinished)]
             assert (finished.outcome, finished.streamed) == ("answered", True)
+            assert (finished.upstream, finished.traceparent) == ("upstream", "00-1-2-01")
 
     run_virtual(main(), limit=600)
 

@@ -11,6 +11,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from batchyard import traces
 from batchyard.domain.batch import Counts
+from batchyard.domain.call_events import CallFinished
 from batchyard.domain.errors import StoreUnavailable
 from batchyard.domain.events import AttemptFinished, BatchDeleted, BatchEnded, Event
 from batchyard.domain.usage import Usage
@@ -96,6 +97,45 @@ def test_without_a_span_of_the_create_there_is_no_link_and_a_deleted_batch_has_n
 
 def test_what_the_client_does_not_record_is_not_recorded() -> None:
     assert spans(attempt("b2"), BatchEnded("b2", "w", Counts(), 1.0)) == []
+
+
+def call(span: str = CREATES["b1"], outcome: str = "answered", *, streamed: bool = False) -> CallFinished:
+    used = Usage(10, 20) if outcome == "answered" and not streamed else Usage()
+    return CallFinished(outcome, 2.5, streamed, "" if outcome == "answered" else "api_error", "up", "m", used, span)
+
+
+def test_a_call_belongs_to_the_trace_of_its_caller() -> None:
+    [span] = spans(call())
+
+    assert (span.name, span.kind) == ("chat m", SpanKind.CLIENT)
+    assert span.parent is not None
+    assert (span.parent.trace_id, span.parent.span_id) == (int(TRACE, 16), int(SPAN, 16))
+    assert (span.start_time, span.end_time) == (ENDED - 2_500_000_000, ENDED)
+    assert dict(span.attributes or {}) == {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.provider.name": "up",
+        "gen_ai.request.model": "m",
+        "gen_ai.usage.input_tokens": 10,
+        "gen_ai.usage.output_tokens": 20,
+        "gen_ai.usage.cache_read.input_tokens": 0,
+        "gen_ai.usage.cache_creation.input_tokens": 0,
+        "batchyard.outcome": "answered",
+        "batchyard.streamed": False,
+    }
+
+
+def test_a_call_without_a_span_of_its_caller_is_a_trace_of_its_own() -> None:
+    [failed, streamed] = spans(call("", "failed"), call("", streamed=True))
+
+    assert (failed.parent, streamed.parent) == (None, None)
+    assert (failed.attributes or {})["error.type"] == "api_error"
+    assert failed.status.status_code is StatusCode.ERROR
+    for span in (failed, streamed):
+        assert not [name for name in span.attributes or {} if name.startswith("gen_ai.usage")]
+
+
+def test_a_call_that_its_caller_does_not_record_is_not_recorded() -> None:
+    assert spans(call(CREATES["b2"])) == []
 
 
 def test_other_events_are_no_spans() -> None:

@@ -44,11 +44,14 @@ def error(kind: str = "api_error", message: str = "so it went") -> RequestError:
 
 def test_the_body_reaches_the_lane_byte_for_byte() -> None:
     upstream = ScriptedUpstream()
-    headers = {"anthropic-beta": "a,b", "anthropic-version": "2026-10-21"}
+    span = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = {"anthropic-beta": "a,b", "anthropic-version": "2026-10-21", "traceparent": span}
 
     reply = ask(World(calls=upstream), [BODY[:7], BODY[7:]], headers=headers)
 
-    assert [seen.call for seen in upstream.calls] == [Call(BODY, "2026-10-21", ("a", "b"), batched=False)]
+    assert [seen.call for seen in upstream.calls] == [
+        Call(BODY, "2026-10-21", ("a", "b"), batched=False, traceparent=span)
+    ]
     assert (reply.status, reply.body) == (200, answered().message)
     assert str(reply.header("request-id")).startswith("req_")
     assert reply.header("content-type") == "application/json"

@@ -20,6 +20,7 @@ from batchyard.domain.echo import without_echo
 from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.outcome import Answered, NotStarted, Outcome
 from batchyard.domain.result import RequestError
+from batchyard.domain.usage import NO_USAGE
 from batchyard.ports import Call, Clock, Stream, Upstream
 
 LONGEST_WAIT = 60.0
@@ -35,8 +36,11 @@ COME_BACK = 5.0
 class Interactive:
     """The calls of one lane. Implements ``Calls``."""
 
-    def __init__(self, lane: str, upstream: Upstream, slots: Slots, clock: Clock, emit: Emit) -> None:
+    def __init__(
+        self, lane: str, upstream: Upstream, slots: Slots, clock: Clock, emit: Emit, *, place: str, model: str
+    ) -> None:
         self._lane, self._upstream, self._slots = lane, upstream, slots
+        self._place, self._model = place, model
         self._clock, self._emit = clock, emit
         self._waiting: deque[asyncio.Future[NotStarted | None]] = deque()
         self._counts = asyncio.Semaphore(MOST_COUNTS)
@@ -67,7 +71,7 @@ class Interactive:
             outcome = without_echo(await self._upstream.attempt(first.listening(call)), call.params)
             if isinstance(outcome, Answered):
                 first.heard()
-            self._learn(outcome, began, streamed=False)
+            self._learn(call, outcome, began, streamed=False)
             return outcome
         finally:
             self._leave()
@@ -82,12 +86,12 @@ class Interactive:
             stream = await self._upstream.stream(call)
             if isinstance(stream, Outcome):
                 outcome = without_echo(stream, call.params)
-                self._learn(outcome, began, streamed=True)
+                self._learn(call, outcome, began, streamed=True)
                 return outcome
             streaming = True
             return _SlottedStream(
                 stream,
-                lambda outcome: self._learn(without_echo(outcome, call.params), began, streamed=True),
+                lambda outcome: self._learn(call, without_echo(outcome, call.params), began, streamed=True),
                 self._leave,
                 _First(self._slots, self._clock, began),
             )
@@ -144,14 +148,16 @@ class Interactive:
     def _leave(self) -> None:
         self._slots.leave()
 
-    def _learn(self, outcome: Outcome, began: float, *, streamed: bool) -> None:
+    def _learn(self, call: Call, outcome: Outcome, began: float, *, streamed: bool) -> None:
         now = self._clock.monotonic()
         hold = self._slots.limiter.observe(outcome, now, others=self._slots.flying - 1)
         if hold is not None:
             self._emit(LaneHeld(self._lane, hold.seconds, hold.reason))
             self.admit()
         reason = "" if isinstance(outcome, Answered) else outcome.error.type
-        self._emit(CallFinished(type(outcome).__name__.lower(), now - began, streamed, reason))
+        used = outcome.usage if isinstance(outcome, Answered) else NO_USAGE
+        told = (type(outcome).__name__.lower(), now - began, streamed, reason)
+        self._emit(CallFinished(*told, self._place, self._model, used, call.traceparent))
 
 
 class _First:

@@ -61,7 +61,7 @@ class Lane:
         self.upstream = place.upstream
         self.slots = Slots(server, canary=bool(model), first_token=place.first_token)
         self._names = place.names
-        self.calls = Interactive(name, self.upstream, self.slots, clock, emit)
+        self.calls = Interactive(name, self.upstream, self.slots, clock, emit, place=place.name, model=model)
 
     def asks(self, call: Call, model: str) -> Call:
         """Return the call as this upstream is asked: with its own name for the model, else byte for byte."""

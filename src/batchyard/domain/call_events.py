@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from batchyard.domain.usage import NO_USAGE, Usage
+
 
 class TurnFinished(msgspec.Struct, frozen=True, gc=False):
     """A turn of the dispatcher was committed: so many settlements, so many new leases."""
@@ -37,12 +39,20 @@ MESSAGES = ("/v1/messages", "/v1/messages/count_tokens")
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """A call that an API caller waited for; ``outcome`` is the outcome's name."""
+    """A call that an API caller waited for; ``outcome`` is the outcome's name.
+
+    ``model`` is what the upstream calls it. ``usage`` is known of whole answers; a stream's tokens pass unread.
+    ``traceparent`` names the caller's span, where there is one.
+    """
 
     outcome: str
     seconds: float
     streamed: bool
     reason: str = ""
+    upstream: str = ""
+    model: str = ""
+    usage: Usage = NO_USAGE
+    traceparent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

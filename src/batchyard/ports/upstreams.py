@@ -23,7 +23,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
 
     ``is_wanted`` is asked at the last moment before it is sent, when a connection is there: a call that is wanted no
     more (its batch was canceled while we connected) is ``NotStarted``. ``heard`` is told, where the answer is
-    streamed to us, when its first token has come.
+    streamed to us, when its first token has come. ``traceparent`` names the span of the client that waits for it, and
+    goes no further than our own spans.
     """
 
     params: bytes
@@ -32,6 +33,7 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     batched: bool = True
     is_wanted: Callable[[], bool] = always
     heard: Callable[[], None] = nobody_listens
+    traceparent: str = ""
 
 
 class Stream(Protocol):

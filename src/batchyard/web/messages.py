@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from batchyard import wire
+from batchyard.domain import traceparent
 from batchyard.domain.errors import InvalidRequest
 from batchyard.domain.outcome import Answered, Outcome
 from batchyard.ports import Call, Calls, Stream
@@ -91,7 +92,8 @@ def _wants_stream(body: bytes) -> bool:
 
 
 def _call(call: ApiCall, body: bytes) -> Call:
-    return Call(body, call.version, auth.betas(call.headers), batched=False)
+    span = traceparent.kept(call.headers.get("traceparent"))
+    return Call(body, call.version, auth.betas(call.headers), batched=False, traceparent=span)
 
 
 async def _while_there(call: ApiCall, work: Coroutine[Any, Any, T]) -> T:
