@@ -172,6 +172,12 @@ def test_a_batchs_page_tells_its_timeline_outcomes_and_cost() -> None:
         assert "4 canceled" in page
         assert "data-over" in page
         assert f"/batches/{batch}/results.jsonl" in page
+        assert '<li class="ahead"><span>results are deleted, as old ones are</span>' in page
+        assert "2026-03-31 09:00:00 UTC" in page  # 29 days after its create
+        await world.store.archive(NOW + timedelta(days=29), NOW + timedelta(days=29))
+        page = text(await visitor.go(f"/batches/{batch}?part=live"))
+        assert "<span>results deleted, as old ones are</span>" in page
+        assert 'class="ahead"' not in page
 
     asyncio.run(go())
 

@@ -74,6 +74,8 @@ def web_settings(settings: Settings) -> WebSettings:
         retry_defence=settings.retry_defence,
         max_calls_per_key=settings.max_calls_per_key,
         allowances=allowances(settings),
+        retain_results_for=settings.retain_results_for,
+        role=settings.role,
         lead=2 * max(settings.concurrency, *(table.concurrency or 0 for table in settings.upstreams), 1),
     )
 

@@ -12,7 +12,8 @@ class WebSettings:
 
     ``trusted_proxies`` are addresses or networks whose ``X-Forwarded-*`` headers are believed. A running download
     looks every ``recheck_seconds`` whether its batch is still there; who follows a batch, every ``follow_seconds`` for
-    more results. ``lead`` is how far ahead of its group the first of it runs.
+    more results. ``lead`` is how far ahead of its group the first of it runs. ``role`` is what this
+    process does, beside others on one store: all, api or dispatch.
     """
 
     public_url: str | None = None
@@ -28,4 +29,6 @@ class WebSettings:
     max_calls_per_key: int = 1000
     follow_seconds: float = 0.5
     lead: int = 1
+    retain_results_for: timedelta = timedelta(days=29)
+    role: str = "all"
     allowances: Allowances = field(default_factory=Allowances)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchyard.domain.batch import Batch, Closing, Status
 from batchyard.domain.pricing import cost
@@ -35,9 +35,11 @@ class Event:
 class BatchPage:
     """``/batches/{id}``."""
 
-    def __init__(self, batches: Batches, views: Views, prices: Prices, glances: Glances, pages: Pages) -> None:
+    def __init__(
+        self, batches: Batches, views: Views, prices: Prices, glances: Glances, pages: Pages, *, kept: timedelta
+    ) -> None:
         self._batches, self._views, self._prices = batches, views, prices
-        self._glances, self._pages = glances, pages
+        self._glances, self._pages, self._kept = glances, pages, kept
 
     async def show(self, visit: Visit, batch_id: str) -> Answer:
         batch = await self._batches.get(visit.workspace, known_form(batch_id))
@@ -45,7 +47,7 @@ class BatchPage:
         values = {
             "glance": glance,
             "batch": batch,
-            "events": timeline(batch, glance.forecast.done_at),
+            "events": timeline(batch, glance.forecast.done_at, self._kept),
             "models": await self._models(visit.workspace, batch),
             "done": DONE.get(visit.query("done") or "", ""),
         }
@@ -61,8 +63,8 @@ class BatchPage:
         return shown
 
 
-def timeline(batch: Batch, done_at: datetime | None) -> list[Event]:
-    """Return what happened to the batch and what is to come, in order."""
+def timeline(batch: Batch, done_at: datetime | None, kept: timedelta) -> list[Event]:
+    """Return what happened to the batch and what is to come, in order. Results are ``kept`` from the create on."""
     events = [Event(batch.created_at, "created")]
     if batch.cancel_initiated_at is not None:
         events.append(Event(batch.cancel_initiated_at, "cancel asked"))
@@ -72,6 +74,8 @@ def timeline(batch: Batch, done_at: datetime | None) -> list[Event]:
             events.append(Event(batch.ended_at, "ended, its time was over" if was_late else "ended"))
         if batch.archived_at is not None:
             events.append(Event(batch.archived_at, "results deleted, as old ones are"))
+        else:
+            events.append(Event(batch.created_at + kept, "results are deleted, as old ones are", is_ahead=True))
     else:
         if done_at is not None:
             events.append(Event(done_at, "done, as things stand", is_ahead=True))

@@ -28,7 +28,8 @@ LONGEST_NAME = 500
 class EnginePage:
     """``/engine``: the operator's, for it shows and stops what all workspaces do together."""
 
-    def __init__(self, lanes: LaneDesk, upkeep: Upkeep, clock: Clock, pages: Pages) -> None:
+    def __init__(self, lanes: LaneDesk, upkeep: Upkeep, clock: Clock, pages: Pages, *, role: str = "all") -> None:
+        self._dispatches = role != "api"
         self._lanes, self._upkeep, self._clock, self._pages = lanes, upkeep, clock, pages
 
     async def show(self, visit: Visit) -> Answer:
@@ -40,6 +41,7 @@ class EnginePage:
             "owners": [(owner, now - owner.beaten_at) for owner in await self._upkeep.owners(now)],
             "waits": WAITS,
             "bounds": BOUNDS,
+            "dispatches": self._dispatches,
             "now": now,
         }
         return self._pages.page(visit, "_engine.html" if visit.is_part else "engine.html", values)

@@ -26,6 +26,7 @@ from batchyard.web.details import Details
 from batchyard.web.hosts import Hosts
 from batchyard.web.limits import CallLimits
 from batchyard.web.reruns import Reruns
+from batchyard.web.roles import pages_of
 from batchyard.web.routes import Route, Routes
 from batchyard.web.sealed import SealedFiles
 
@@ -54,6 +55,7 @@ def build(of: Sources, at: Threshold, lanes: LaneDesk, history: LaneHistory, to:
     assets = Assets()
     pages = Pages(assets)
     hooks, lane_pages = WebhookPages(to.webhooks, of.clock, pages), LanePages(history, of.clock, pages)
+    every = [*routes(of, lanes, pages, to.calls, to.files), *hook_routes(hooks), *lane_routes(lane_pages)]
     return Dashboard(
         keys=at.keys,
         hosts=at.hosts,
@@ -62,7 +64,7 @@ def build(of: Sources, at: Threshold, lanes: LaneDesk, history: LaneHistory, to:
         emit=of.emit,
         pages=pages,
         assets=assets,
-        routes=Routes([*routes(of, lanes, pages, to.calls, to.files), *hook_routes(hooks), *lane_routes(lane_pages)]),
+        routes=Routes(pages_of(of.settings.role, every)),
     )
 
 
@@ -72,12 +74,12 @@ def routes(of: Sources, lanes: LaneDesk, pages: Pages, calls: BatchCalls, files:
     glances = Glances(details, of.clock)
     sealed = SealedFiles(of.batches, of.blobs, of.emit)
     everything = ListPage(of.batches, of.views, glances, of.clock, pages)
-    batch = BatchPage(of.batches, of.views, of.prices, glances, pages)
+    batch = BatchPage(of.batches, of.views, of.prices, glances, pages, kept=of.settings.retain_results_for)
     actions = Actions(of.batches, calls, Reruns(of.batches, of.blobs, sealed, of.creates), of.views)
     requests = Requests(of.batches, of.views, sealed, of.blobs)
     reading = RequestPages(of.batches, requests, ProblemBook(of.views, sealed), pages)
     throughput = ThroughputPage(of.views, of.clock, pages)
-    engine = EnginePage(lanes, of.upkeep, of.clock, pages)
+    engine = EnginePage(lanes, of.upkeep, of.clock, pages, role=of.settings.role)
     usage = UsagePage(of.views, of.prices, of.clock, pages)
     one = "/batches/{batch_id}"
     return [
