@@ -30,8 +30,8 @@ SECRET = [
     Bug(
         "what a stream repeats as it breaks goes to the log",
         "dispatch/interactive.py",
-        "lambda outcome: self._learn(without_echo(outcome, call.params), began, streamed=True)",
-        "lambda outcome: self._learn(outcome, began, streamed=True)",
+        "lambda outcome: self._learn(call, without_echo(outcome, call.params), began, streamed=True)",
+        "lambda outcome: self._learn(call, outcome, began, streamed=True)",
         ECHO,
     ),
     Bug(

@@ -5,7 +5,9 @@ means another address a moment later changes nothing. Redirects are answers like
 """
 
 import asyncio
+import errno
 import ipaddress
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -152,6 +154,6 @@ def _words(fault: Exception) -> str:
         return "not sent: its URL cannot be used"
     if isinstance(inner, socket.gaierror):
         return "its name cannot be resolved"
-    if isinstance(inner, OSError) and inner.strerror:
-        return inner.strerror
+    if isinstance(inner, OSError) and inner.errno is not None and inner.errno in errno.errorcode:
+        return os.strerror(inner.errno)  # what the loop says beside it names the address
     return type(inner).__name__
