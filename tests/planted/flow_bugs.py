@@ -297,4 +297,18 @@ FLOW = [
         "isinstance(part, bytes):",
         FIRST,
     ),
+    Bug(
+        "requests of models that are not stored go where a request without one does",
+        "dispatch/lanes.py",
+        "if self._sorts and not model else",
+        "if False else",
+        "tests/simulation/test_sorting.py",
+    ),
+    Bug(
+        "a request that was sorted leaves its slot too early",
+        "dispatch/sorting.py",
+        "        outcome, hold = await lane.run(",
+        "        lane.slots.end()\n        lane.slots.running += 1\n        outcome, hold = await lane.run(",
+        "tests/simulation/test_sorting.py",
+    ),
 ]

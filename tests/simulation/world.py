@@ -61,15 +61,19 @@ class World:
         hours: float = 24.0,
         models: Sequence[str] = ("",),
         mark: str = "",
+        named: bool = False,
     ) -> Batch:
         """Store a batch whose params are ``{"n": 0}``, ``{"n": 1}`` …, models in turn, and wake the dispatcher.
 
-        ``mark`` is the last word of its params, for an upstream that wants to know whose they are.
+        ``mark`` is the last word of its params, for an upstream that wants to know whose they are. ``named``: they name
+        their model too.
         """
         drafts, writer, offset = Drafts(), self.blobs.writer("body"), 0
         for number in range(requests):
             params = b'{"n": %d, "batch": %d}' % (number, self.random.getrandbits(60))
             params += f" {mark}".encode() if mark else b""
+            if named:
+                params = b'{"n": %d, "model": "%b"}' % (number, models[number % len(models)].encode())
             drafts.add(f"r{number}", offset, len(params), zlib.crc32(params), model=models[number % len(models)])
             await writer.write(params)
             offset += len(params)

@@ -11,14 +11,15 @@ from datetime import datetime
 import msgspec
 
 from batchyard.dispatch.interactive import Interactive
+from batchyard.dispatch.nowhere import Nowhere
 from batchyard.dispatch.slots import Server, Slots
-from batchyard.domain.catalog import ModelInfo
+from batchyard.dispatch.sorting import Sorting, Unlearning
 from batchyard.domain.events import Emit
-from batchyard.domain.outcome import Outcome, Refused
-from batchyard.domain.result import RequestError
+from batchyard.domain.limiter import Hold
+from batchyard.domain.outcome import Outcome
 from batchyard.domain.routes import Names, Route, Target, route
 from batchyard.domain.splice import splice
-from batchyard.ports import Call, Clock, EngineGauge, Stream, Upstream
+from batchyard.ports import Call, Clock, EngineGauge, Upstream
 
 MOST_LANES = 256
 """Lanes of one upstream, so that models which clients make up cannot fill the memory; all further models share one."""
@@ -63,6 +64,18 @@ class Lane:
         self._names = place.names
         self.calls = Interactive(name, self.upstream, self.slots, clock, emit, place=place.name, model=model)
 
+    async def run(self, call: Call, model: str, clock: Clock) -> tuple[Outcome, Hold | None]:
+        """Make a call of a batch in a slot that was picked for it; return what came of it, and a hold that follows."""
+        slots = self.slots
+        slots.send()
+        try:
+            outcome = await self.upstream.attempt(self.asks(call, model))
+        finally:
+            slots.land()
+            slots.end()
+            slots.commit()
+        return outcome, slots.limiter.observe(outcome, clock.monotonic(), others=slots.flying)
+
     def asks(self, call: Call, model: str) -> Call:
         """Return the call as this upstream is asked: with its own name for the model, else byte for byte."""
         name = self._names.of(model)
@@ -89,8 +102,13 @@ class Lanes:
         self._servers = {place.name: Server(place.limit, place.is_open, place.gauge, place.line) for place in places}
         self._lanes: dict[str, dict[str, Lane]] = {place.name: {} for place in places}
         self._ways: dict[str, Ways] = {}
-        nowhere = Place("(no route)", _Nowhere(), NOWHERE_SLOTS)
+        nowhere = Place("(no route)", Nowhere(), NOWHERE_SLOTS)
         self._nowhere = Lane(nowhere.name, nowhere, Server(NOWHERE_SLOTS), clock, emit)
+        sorting = Place("(any)", Sorting(self._pick_named, clock, emit), NOWHERE_SLOTS)
+        self._sorting = Lane(sorting.name, sorting, Server(NOWHERE_SLOTS), clock, emit)
+        self._sorting.slots.limiter = Unlearning(NOWHERE_SLOTS)
+        self._sorts = any(place.names.instead for place in places) or [one.models for one in routes] != [("*",)]
+        """Whether the way of a request depends on its model: then it must be known, or read from its params."""
         self._draining = False
         self._paused: frozenset[str] = frozenset()
 
@@ -103,6 +121,7 @@ class Lanes:
         for lanes in self._lanes.values():
             yield from lanes.values()
         yield self._nowhere
+        yield self._sorting
 
     def when_freed(self, tell: Callable[[], None]) -> None:
         """Let somebody know of each slot that a call leaves."""
@@ -166,6 +185,15 @@ class Lanes:
             lane.slots.pick()
         return lane
 
+    def _pick_named(self, model: str, now: float) -> Lane | None:
+        """Return the lane of a request whose params were read, with a slot taken; they may name no model at all."""
+        if model:
+            return self.pick(model, now)
+        lane = self._free(self._routed("").targets, now)
+        if lane is not None:
+            lane.slots.pick()
+        return lane
+
     def has_room(self, model: str, now: float) -> bool:
         """Whether ``pick`` would find a lane."""
         ways = self._ways.get(model) or self._find(model)
@@ -190,7 +218,7 @@ class Lanes:
     def for_call(self, model: str) -> Lane:
         """Return the lane of a call that somebody waits for: it may have to wait there."""
         now = self._clock.monotonic()
-        ways = self._ways.get(model) or self._find(model)
+        ways = self._routed("") if not model else self._ways.get(model) or self._find(model)
         open_ways = ways.fallback if ways.fallback and self._all_held(ways.targets, now) else ways.targets
         return min(open_ways, key=lambda way: (way[0].slots.room_for_calls(now) <= 0, _fill(way)))[0]
 
@@ -214,13 +242,15 @@ class Lanes:
     def _all_away(ways: Sequence[tuple[Lane, float]], now: float) -> bool:
         return all(lane.slots.is_away(now) for lane, _ in ways)
 
-    def _find(self, model: str) -> Ways:
+    def _routed(self, model: str) -> Ways:
         found = route(self._routes, model)
         if found is None:
-            ways = Ways([(self._nowhere, 1.0)], [])
-        else:
-            carried_by = next((to.upstream for to in found.targets if self._places[to.upstream].by_batch), None)
-            ways = Ways(self._lanes_of(found.targets, model), self._lanes_of(found.fallback, model), carried_by)
+            return Ways([(self._nowhere, 1.0)], [])
+        carried_by = next((to.upstream for to in found.targets if self._places[to.upstream].by_batch), None)
+        return Ways(self._lanes_of(found.targets, model), self._lanes_of(found.fallback, model), carried_by)
+
+    def _find(self, model: str) -> Ways:
+        ways = Ways([(self._sorting, 1.0)], []) if self._sorts and not model else self._routed(model)
         if len(self._ways) >= MOST_WAYS:
             self._ways.clear()
         self._ways[model] = ways
@@ -241,44 +271,6 @@ class Lanes:
             if self._draining:
                 lanes[key].calls.drain()
         return lanes[key]
-
-
-class _Nowhere:
-    """Implements ``Upstream`` for models that no route takes."""
-
-    async def attempt(self, call: Call) -> Outcome:
-        return _no_route(call)
-
-    async def stream(self, call: Call) -> Stream | Outcome:
-        return _no_route(call)
-
-    async def count(self, call: Call) -> int | Outcome:
-        return _no_route(call)
-
-    async def models(self) -> Sequence[ModelInfo] | Outcome:
-        return []
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-
-def _no_route(call: Call) -> Outcome:
-    return Refused(RequestError("not_found_error", f"model: {model_of(call.params)}"))
-
-
-class _Named(msgspec.Struct):
-    model: str = ""
-
-
-_named = msgspec.json.Decoder(_Named)
-
-
-def model_of(params: bytes) -> str:
-    """Return the model that params name; nothing where they name none that is text."""
-    try:
-        return _named.decode(params).model
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
 
 
 def _lane_name(upstream: str, model: str) -> str:

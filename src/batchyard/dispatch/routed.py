@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from batchyard.dispatch.lanes import Lanes, model_of
+from batchyard.dispatch.lanes import Lanes
+from batchyard.dispatch.sorting import model_of
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome
 from batchyard.ports import Call, Stream

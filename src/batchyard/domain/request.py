@@ -13,7 +13,7 @@ from itertools import accumulate, repeat
 import msgspec
 
 MAX_MODELS = 256
-"""Distinct model names kept for each batch. Requests beyond them share the name "": they run all the same."""
+"""Distinct model names kept for each batch. Requests beyond them share the name "": their params say it."""
 
 
 class Drafts:
