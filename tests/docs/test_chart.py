@@ -152,6 +152,21 @@ def test_ray_up_is_told_what_the_values_say_and_finds_the_head() -> None:
     assert (workers["minReplicas"], workers["replicas"], workers["maxReplicas"]) == (2, 2, 2)
 
 
+def test_nobody_uses_the_ray_cluster_without_its_token() -> None:
+    [cluster] = of_kind("on Ray", "RayCluster")
+    [up] = [one for one in of_kind("on Ray", "Deployment") if one["metadata"]["name"] == "mine-ray"]
+    pod = up["spec"]["template"]["spec"]
+
+    assert cluster["spec"]["authOptions"] == {"mode": "token"}
+    # KubeRay's names, but never that of the secret which the operator of Batchyard made.
+    asked_for = {"secretKeyRef": {"name": cluster["metadata"]["name"], "key": "auth_token"}}
+    for container in (*pod["initContainers"], *pod["containers"]):
+        variables = {one["name"]: one for one in container["env"]}
+        assert variables["RAY_AUTH_MODE"]["value"] == "token"
+        assert variables["RAY_AUTH_TOKEN"]["valueFrom"] == asked_for
+    assert cluster["metadata"]["name"] != "mine"
+
+
 def test_only_a_cluster_that_grows_speaks_to_kubernetes() -> None:
     [fixed], [growing] = of_kind("on Ray", "RayCluster"), of_kind("on Ray that grows", "RayCluster")
 

@@ -132,7 +132,7 @@ capabilities: { drop: [ALL] }
 
 {{/* Where the head of the Ray cluster is: the service that KubeRay makes. */}}
 {{- define "batchyard.rayHead" -}}
-{{ include "batchyard.name" . }}-head-svc.{{ .Release.Namespace }}:6379
+{{ include "batchyard.name" . }}-ray-head-svc.{{ .Release.Namespace }}:6379
 {{- end }}
 
 {{/* What all pods with Ray in them have in common. */}}
@@ -146,7 +146,8 @@ securityContext:
   seccompProfile: { type: RuntimeDefault }
 {{- end }}
 
-{{/* A container with Ray. Takes a dict: root, port (that answers while Ray lives). KubeRay's own probes need the dashboard. */}}
+{{/* A container with Ray. Takes a dict: root, port (that answers while Ray lives; KubeRay's own probes need the dashboard),
+token (the operator tells only its own pods). */}}
 {{- define "batchyard.rayContainer" -}}
 {{- $ray := .root.Values.ray -}}
 image: "{{ $ray.image.repository }}:{{ $ray.image.tag | default .root.Chart.AppVersion }}"
@@ -159,6 +160,13 @@ env:
   # Nobody calls a dispatcher that Ray placed.
   - name: BATCHYARD_HOST
     value: 127.0.0.1
+  {{- if .token }}
+  - name: RAY_AUTH_MODE
+    value: token
+  - name: RAY_AUTH_TOKEN
+    valueFrom:
+      secretKeyRef: { name: {{ include "batchyard.name" .root }}-ray, key: auth_token }
+  {{- end }}
   {{- include "batchyard.environment" .root | nindent 2 }}
 securityContext:
   {{- include "batchyard.confined" .root | nindent 2 }}
