@@ -6,6 +6,7 @@ from tests.planted.call_bugs import CALLS
 from tests.planted.carrier_bugs import CARRIERS
 from tests.planted.chat_bugs import CHAT
 from tests.planted.client_bugs import CLIENT
+from tests.planted.cluster_bugs import CLUSTER
 from tests.planted.dash_bugs import DASHBOARD
 from tests.planted.flow_bugs import FLOW
 from tests.planted.hook_bugs import HOOKS_BUGS
@@ -299,6 +300,7 @@ BUGS = [
     *CARRIERS,
     *RULES,
     *CLIENT,
+    *CLUSTER,
     *BLOBS,
     *TENANT,
     *INTAKE,

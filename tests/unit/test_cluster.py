@@ -1,8 +1,11 @@
 """What `batchyard ray up` is told, and how many dispatchers follow from it; children end with whoever made them."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +80,36 @@ def test_an_engine_is_awaited_and_ends_after_its_dispatcher() -> None:
 def test_an_engine_that_does_not_answer_is_ended() -> None:
     with pytest.raises(RuntimeError, match="the engine did not answer"):
         Place(Spec({}, engine=f"{sys.executable} -c pass", command=WAITS))
+
+
+PLACED = """
+import sys, threading
+from batchyard.cluster.place import Place, Spec
+place = Place(Spec({}, engine=sys.argv[1], command=(sys.executable, "-c", sys.argv[2])))
+print(place._engine.process.pid, place.state()["pid"], flush=True)
+threading.Event().wait()
+"""
+
+
+def test_an_engine_that_dies_takes_its_dispatcher_and_the_actor_along() -> None:
+    actor = subprocess.Popen([sys.executable, "-c", PLACED, ENGINE, WAITS[2]], stdout=subprocess.PIPE, text=True)
+    assert actor.stdout is not None
+    with actor.stdout as told:
+        engine, dispatcher = map(int, told.readline().split())
+
+    os.kill(engine, signal.SIGKILL)
+
+    try:
+        assert actor.wait(60) == 1
+    finally:
+        actor.kill()
+        actor.wait()
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{dispatcher}/stat").exists():  # it was told by the kernel, and ends in its own time
+        if Path(f"/proc/{dispatcher}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 class FakeRay:
