@@ -19,8 +19,8 @@ from batchyard.store import database
 from batchyard.store.database import APPLICATION_ID
 from batchyard.store.lock import NAME as LOCK
 from batchyard.store.migrate import migrate, migrations, newest
+from batchyard.store.rows import micros
 from batchyard.store.sqlite import SqliteStore
-from batchyard.store.sqlite_rows import micros
 from batchyard.testing.factories import DAY, NOW, a_batch, drafts, origin
 
 DATABASE = "batchyard.db"

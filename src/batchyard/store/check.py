@@ -10,7 +10,8 @@ import apsw
 
 from batchyard.domain.batch import Sealed
 from batchyard.store.database import explained
-from batchyard.store.sqlite_rows import PENDING, STATES, StoredBatch, batches
+from batchyard.store.rows import STATES
+from batchyard.store.sqlite_rows import PENDING, StoredBatch, batches
 
 MOST_PAGES_TOLD = 10
 

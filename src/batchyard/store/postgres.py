@@ -28,7 +28,7 @@ from batchyard.store.postgres_news import News
 from batchyard.store.postgres_outbox import PostgresOutbox
 from batchyard.store.postgres_url import taken_apart
 from batchyard.store.postgres_views import PostgresViews
-from batchyard.store.sqlite_rows import micros, moment
+from batchyard.store.rows import micros, moment
 
 CONNECTIONS = 8
 """Connections of one process: a long read (a seal's), a create, and the short ones beside them."""

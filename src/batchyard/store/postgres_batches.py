@@ -11,7 +11,7 @@ from batchyard.ports import Page, Ready
 from batchyard.store import postgres_owners, postgres_views
 from batchyard.store.postgres_owners import NEWS
 from batchyard.store.postgres_rows import BATCHES, StoredBatch, batches
-from batchyard.store.sqlite_rows import micros, moment
+from batchyard.store.rows import micros, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

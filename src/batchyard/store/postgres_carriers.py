@@ -17,7 +17,7 @@ from batchyard.store.postgres_owners import CLOCK
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_upkeep import release
 from batchyard.store.postgres_work import held, known, turn
-from batchyard.store.sqlite_rows import micros, moment
+from batchyard.store.rows import micros, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -19,7 +19,7 @@ from batchyard.ports import NewBatch
 from batchyard.store.postgres_batches import load
 from batchyard.store.postgres_owners import NEWS
 from batchyard.store.postgres_rows import batches, plain
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, micros, moment
+from batchyard.store.rows import SEQ_BITS, SEQ_MASK, micros, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

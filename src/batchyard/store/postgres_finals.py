@@ -11,7 +11,7 @@ from batchyard.domain.request import ParamsAt
 from batchyard.domain.result import Result, unpack
 from batchyard.ports import Final
 from batchyard.store.postgres_rows import StoredBatch, a_trace, batches
-from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, open_kind
+from batchyard.store.rows import KINDS, SEQ_MASK, open_kind
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -11,7 +11,7 @@ from batchyard.domain.request import Lease
 from batchyard.ports import Pick, Short
 from batchyard.store.postgres_rows import LEASED_COLUMNS, a_lease
 from batchyard.store.postgres_tally import Tally, columns, pending
-from batchyard.store.sqlite_rows import SEQ_BITS, moment
+from batchyard.store.rows import SEQ_BITS, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from batchyard.domain.hooks import Delivery, Kind, Notice, Reply, Verdict
 from batchyard.ports import Told
 from batchyard.store.postgres_connections import Connections
+from batchyard.store.rows import micros, moment
 from batchyard.store.sqlite_outbox import told
-from batchyard.store.sqlite_rows import micros, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

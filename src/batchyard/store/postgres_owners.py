@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from batchyard.ports import Owner
-from batchyard.store.sqlite_rows import SEQ_BITS, moment
+from batchyard.store.rows import SEQ_BITS, moment
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -1,16 +1,14 @@
 """Rows of the PostgreSQL store as domain objects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from batchyard.domain.batch import Batch, Closing, Counts, Sealed, Status
-from batchyard.domain.labels import Labels
 from batchyard.domain.outcome import Trace
 from batchyard.domain.request import Lease, ParamsAt
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, moment
+from batchyard.store.rows import SEQ_MASK, BatchRow, moment
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -21,7 +19,7 @@ _decode_labels = msgspec.json.Decoder(dict[str, str]).decode
 
 
 @dataclass(frozen=True, slots=True)
-class StoredBatch:
+class StoredBatch(BatchRow):
     """A row of ``batches``, with what ``tallies`` counts until the seal."""
 
     num: int
@@ -54,25 +52,6 @@ class StoredBatch:
     labels: str
 
     @property
-    def first(self) -> int:
-        """The id of its first request."""
-        return self.num << SEQ_BITS
-
-    @property
-    def last(self) -> int:
-        """The largest id that a request of it may have."""
-        return self.num << SEQ_BITS | SEQ_MASK
-
-    @property
-    def ripe(self) -> bool:
-        """Nothing is left to wait for: it can be sealed."""
-        return self.ended_at is None and (self.open == 0 or (self.closing is not None and self.leased == 0))
-
-    def leasable(self, now: int) -> bool:
-        """Whether requests of it may be leased at all at that time."""
-        return self.ended_at is None and self.closing is None and not self.paused and now < self.expires_at
-
-    @property
     def model_names(self) -> tuple[str, ...]:
         return _decode_names(self.models)
 
@@ -81,40 +60,8 @@ class StoredBatch:
         return _decode_names(self.betas)
 
     @property
-    def counts(self) -> Counts:
-        settled = self.succeeded + self.errored + self.canceled + self.expired
-        return Counts(self.total - settled, self.succeeded, self.errored, self.canceled, self.expired)
-
-    def batch(self) -> Batch:
-        """Return it as the domain knows it."""
-        status = Status.IN_PROGRESS if self.cancel_initiated_at is None else Status.CANCELING
-        return Batch(
-            id=self.id,
-            workspace=self.workspace,
-            status=status if self.ended_at is None else Status.ENDED,
-            counts=self.counts,
-            created_at=moment(self.created_at),
-            expires_at=moment(self.expires_at),
-            version=self.version,
-            betas=self.beta_names,
-            body=self.body,
-            closing=None if self.closing is None else Closing(self.closing),
-            ended_at=None if self.ended_at is None else moment(self.ended_at),
-            cancel_initiated_at=None if self.cancel_initiated_at is None else moment(self.cancel_initiated_at),
-            archived_at=None if self.archived_at is None else moment(self.archived_at),
-            sealed=self._sealed(),
-            paused=self.paused,
-            labels=Labels(self.name, tuple(sorted(_decode_labels(self.labels).items()))),
-        )
-
-    def _sealed(self) -> Sealed | None:
-        if self.results is None:
-            return None
-        assert self.positions is not None
-        assert self.ledger is not None
-        assert self.size is not None
-        assert self.sha256 is not None
-        return Sealed(self.results, self.positions, self.ledger, self.size, self.sha256)
+    def label_texts(self) -> Mapping[str, str]:
+        return _decode_labels(self.labels)
 
 
 _TALLIED = ("succeeded", "errored", "canceled", "expired", "open", "leased")

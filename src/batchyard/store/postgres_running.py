@@ -10,7 +10,7 @@ from batchyard.domain.result import unpack
 from batchyard.ports import Arrived, Final
 from batchyard.store import postgres_batches, postgres_finals
 from batchyard.store.postgres_rows import StoredBatch
-from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, STATES
+from batchyard.store.rows import KINDS, SEQ_MASK, STATES
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -8,7 +8,7 @@ from batchyard.domain.outcome import Finish, Retry, Settlement
 from batchyard.domain.result import pack
 from batchyard.store.postgres_rows import plain
 from batchyard.store.postgres_tally import Tally, columns
-from batchyard.store.sqlite_rows import STATES, micros, open_kind
+from batchyard.store.rows import STATES, micros, open_kind
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -9,7 +9,7 @@ from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.store import postgres_views
 from batchyard.store.postgres_owners import CLOCK, NEWS, OWNERS
 from batchyard.store.postgres_rows import StoredBatch, batches
-from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
+from batchyard.store.rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

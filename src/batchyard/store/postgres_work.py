@@ -16,7 +16,7 @@ from batchyard.store.postgres_lease import Chosen, lease
 from batchyard.store.postgres_rows import LEASED_COLUMNS, a_lease, batches
 from batchyard.store.postgres_settle import judge, settle
 from batchyard.store.postgres_tally import look, write
-from batchyard.store.sqlite_rows import SEQ_BITS, micros
+from batchyard.store.rows import SEQ_BITS, micros
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -32,8 +32,8 @@ from batchyard.store import (
 )
 from batchyard.store.lock import OwnerLock
 from batchyard.store.reader import Readers
+from batchyard.store.rows import micros
 from batchyard.store.sqlite_lanes import SqliteLaneHistory
-from batchyard.store.sqlite_rows import micros
 from batchyard.store.sqlite_views import SqliteViews
 from batchyard.store.writer import Work, Writer
 

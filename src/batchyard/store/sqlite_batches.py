@@ -12,7 +12,8 @@ from batchyard.domain.errors import NotFound
 from batchyard.ports import Page, Ready
 from batchyard.store import sqlite_streams, sqlite_views
 from batchyard.store.database import is_damage
-from batchyard.store.sqlite_rows import StoredBatch, batches, micros, moment
+from batchyard.store.rows import micros, moment
+from batchyard.store.sqlite_rows import StoredBatch, batches
 
 _LEASABLE = "ended_at is null and closing is null and not paused and expires_at > ? and open > leased"
 _decode_retries = msgspec.json.Decoder(list[tuple[int, int, int]]).decode

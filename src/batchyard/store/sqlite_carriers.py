@@ -14,7 +14,8 @@ import msgspec
 
 from batchyard.domain.request import Lease, ParamsAt
 from batchyard.ports import Carrier, CarrierState, NewCarrier, Pick
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, batches, encode, micros, moment
+from batchyard.store.rows import SEQ_BITS, SEQ_MASK, micros, moment
+from batchyard.store.sqlite_rows import batches, encode
 from batchyard.store.sqlite_work import turn
 
 _OPEN = "c.state in ('made', 'sent')"

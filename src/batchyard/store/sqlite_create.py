@@ -14,7 +14,8 @@ from batchyard.domain.request import Drafts, Origin
 from batchyard.domain.run_order import only_model
 from batchyard.ports import NewBatch
 from batchyard.store import sqlite_quota, sqlite_streams
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, batches, micros, moment
+from batchyard.store.rows import SEQ_BITS, SEQ_MASK, micros, moment
+from batchyard.store.sqlite_rows import batches
 
 REPEAT_WINDOW = timedelta(minutes=10)
 IDEMPOTENCY_WINDOW = timedelta(hours=24)

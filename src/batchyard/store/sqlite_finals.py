@@ -12,7 +12,8 @@ from batchyard.domain.outcome import Trace
 from batchyard.domain.request import ParamsAt
 from batchyard.domain.result import Result, unpack
 from batchyard.ports import Final
-from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, StoredBatch, batches, moment, open_kind
+from batchyard.store.rows import KINDS, SEQ_MASK, moment, open_kind
+from batchyard.store.sqlite_rows import StoredBatch, batches
 
 ROWS = 1000
 """Requests in a slice: small beside a batch of 100,000, large beside the cost of a slice."""

@@ -10,7 +10,8 @@ import msgspec
 from batchyard.domain.request import Lease, ParamsAt
 from batchyard.ports import Pick, Short
 from batchyard.store import sqlite_streams
-from batchyard.store.sqlite_rows import SEQ_BITS, SEQ_MASK, StoredBatch, micros, moment
+from batchyard.store.rows import SEQ_BITS, SEQ_MASK, micros, moment
+from batchyard.store.sqlite_rows import StoredBatch
 from batchyard.store.sqlite_tally import Tally
 
 DUE_AT_ONCE = 1000

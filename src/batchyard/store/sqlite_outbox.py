@@ -13,7 +13,7 @@ import apsw
 from batchyard.domain.errors import DataRefused, StoreUnavailable
 from batchyard.domain.hooks import Delivery, Kind, Notice, Reply, State, Verdict
 from batchyard.ports import Told
-from batchyard.store.sqlite_rows import micros, moment
+from batchyard.store.rows import micros, moment
 
 T = TypeVar("T")
 

@@ -7,7 +7,8 @@ import apsw
 import msgspec
 
 from batchyard.ports import Owner
-from batchyard.store.sqlite_rows import batches, moment
+from batchyard.store.rows import moment
+from batchyard.store.sqlite_rows import batches
 
 _decode_nums = msgspec.json.Decoder(list[int]).decode
 _decode_names = msgspec.json.Decoder(list[str]).decode

@@ -10,7 +10,8 @@ import apsw
 from batchyard.domain.result import unpack
 from batchyard.ports import Arrived, Final
 from batchyard.store import sqlite_batches, sqlite_finals
-from batchyard.store.sqlite_rows import KINDS, SEQ_MASK, STATES, StoredBatch
+from batchyard.store.rows import KINDS, SEQ_MASK, STATES
+from batchyard.store.sqlite_rows import StoredBatch
 
 BYTES = 1024 * 1024
 """Results that are held at once, unless a single one is larger."""

@@ -10,7 +10,8 @@ import msgspec
 
 from batchyard.domain.outcome import Finish, Retry, Settlement
 from batchyard.domain.result import pack
-from batchyard.store.sqlite_rows import PENDING, STATES, encode, micros, open_kind
+from batchyard.store.rows import STATES, micros, open_kind
+from batchyard.store.sqlite_rows import PENDING, encode
 from batchyard.store.sqlite_tally import Tally
 
 _INSERT_SIZES = (1, 4, 16, 64, 256)

@@ -6,7 +6,7 @@ import apsw
 import msgspec
 
 from batchyard.domain.standing import Standing
-from batchyard.store.sqlite_rows import moment
+from batchyard.store.rows import moment
 
 _LIVE = """
 select json_group_object(workspace, json_array(running, paused, canceling, open, leased, oldest, soonest, bytes)) from (

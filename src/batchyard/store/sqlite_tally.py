@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import apsw
 
 from batchyard.store import sqlite_streams
-from batchyard.store.sqlite_rows import BATCHES_AS_JSON, STATES, StoredBatch, decode_batches, encode
+from batchyard.store.rows import STATES
+from batchyard.store.sqlite_rows import BATCHES_AS_JSON, StoredBatch, decode_batches, encode
 from batchyard.store.sqlite_streams import Streams
 
 _LOOK = (

@@ -9,7 +9,8 @@ import msgspec
 
 from batchyard.domain.batch import Batch, Counts, Sealed
 from batchyard.store import sqlite_streams
-from batchyard.store.sqlite_rows import KINDS, SEQ_BITS, SEQ_MASK, StoredBatch, batches, encode, micros, open_kind
+from batchyard.store.rows import KINDS, SEQ_BITS, SEQ_MASK, micros, open_kind
+from batchyard.store.sqlite_rows import StoredBatch, batches, encode
 
 _decode_numbers = msgspec.json.Decoder(list[int]).decode
 _decode_pairs = msgspec.json.Decoder(list[tuple[int, int]]).decode

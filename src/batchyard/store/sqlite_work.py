@@ -14,8 +14,9 @@ from batchyard.domain.outcome import Settlement
 from batchyard.domain.request import Lease
 from batchyard.ports import Pick, Turn
 from batchyard.store import sqlite_views
+from batchyard.store.rows import micros
 from batchyard.store.sqlite_lease import Chosen, held_of, lease
-from batchyard.store.sqlite_rows import batches, micros
+from batchyard.store.sqlite_rows import batches
 from batchyard.store.sqlite_settle import judge, settle
 from batchyard.store.sqlite_tally import add_streams, look, write
 
