@@ -193,8 +193,15 @@ DASHBOARD = [
     Bug(
         "a lane that had a rest looks busy",
         "web/dashboard/lanes.py",
-        "[sum(one.busy for one in part) / step for part in parts]",
-        "[sum(one.busy for one in part) / max(1, len(part)) for part in parts]",
+        "[sum(one.busy for one in part) / length for part",
+        "[sum(one.busy for one in part) / max(1, len(part)) for part",
+        LANE_HISTORY,
+    ),
+    Bug(
+        "a minute that is not over looks as if nothing was done",
+        "web/dashboard/lanes.py",
+        "- LATE_SECONDS) // 60 - 1",
+        ") // 60",
         LANE_HISTORY,
     ),
     Bug(

@@ -14,6 +14,8 @@ from batchyard.web.dashboard.throughput import SPANS, USUAL
 
 NAMES = {"1": "1 hour", "6": "6 hours", "24": "1 day", "168": "1 week"}
 LONGEST_NAME = 1000
+LATE_SECONDS = 10
+"""After its end a minute is kept within this time: until then it would look as if nothing had been done in it."""
 MOST_CHOICES = 64
 """Lanes that the page offers; further ones are found by their link in the engine's list."""
 
@@ -65,26 +67,30 @@ class LanePages:
         return gathered(await self._history.minutes(lane, first), first, last, step)
 
     def _span(self, visit: Visit) -> tuple[int, int, int]:
-        """Return the first and the last minute, and how many are one point."""
+        """Return the first minute, the last one that is kept by now, and how many are one point."""
         hours = _hours(visit)
         step = SPANS[hours]
-        last = int(self._clock.now().timestamp()) // 60 // step * step
-        return last - int(hours) * 60 + step, last, step
+        last = (int(self._clock.now().timestamp()) - LATE_SECONDS) // 60 - 1
+        return last // step * step - int(hours) * 60 + step, last, step
 
 
 def gathered(found: Sequence[LaneMinute], first: int, last: int, step: int) -> LanePoints:
-    """Return a point for each ``step`` minutes from ``first`` to ``last``, those in which nothing was to do too."""
+    """Return a point for each ``step`` minutes from ``first`` to ``last``, those in which nothing was to do too.
+
+    The last point may be of fewer minutes.
+    """
     count = (last - first) // step + 1
+    lengths = [min(step, last + 1 - first - step * place) for place in range(count)]
     parts: list[list[LaneMinute]] = [[] for _ in range(count)]
     for one in found:
-        if first <= one.minute < first + count * step:
+        if first <= one.minute <= last:
             parts[(one.minute - first) // step].append(one)
     return LanePoints(
         step,
         [(first + step * place) * 60 for place in range(count)],
         [sum(one.limit for one in part) / len(part) if part else None for part in parts],
-        [sum(one.busy for one in part) / step for part in parts],
-        [sum(one.pending for one in part) / step for part in parts],
+        [sum(one.busy for one in part) / length for part, length in zip(parts, lengths, strict=True)],
+        [sum(one.pending for one in part) / length for part, length in zip(parts, lengths, strict=True)],
         [max((one.usual for one in part if one.usual is not None), default=None) for part in parts],
         [max((one.slow for one in part if one.slow is not None), default=None) for part in parts],
     )
