@@ -4,6 +4,7 @@ import pytest
 
 from batchyard.domain.allowance import Allowance
 from batchyard.domain.limiter import LONGEST_HOLD, Hold, Limiter
+from batchyard.domain.limiter_pace import GoodRate
 from batchyard.domain.outcome import Answered, Failed, Held, NotStarted, Unknown
 from batchyard.domain.result import RequestError
 
@@ -177,3 +178,19 @@ def test_the_reason_of_a_hold_tells_nothing_of_a_broken_answer() -> None:
     holds = [hold for _ in range(20) if (hold := limiter.observe(secret, 0.0))]
 
     assert [hold.reason for hold in holds] == ["unknown: api_error"]
+
+
+def test_the_last_good_rate_is_not_that_of_a_lane_which_we_hold_back_ourselves() -> None:
+    rate = GoodRate()
+    for tick in range(1, 101):
+        rate.answered(tick * 0.1)
+    good = rate.value
+    rate.interrupt(11.0)
+    for tick in range(60):
+        rate.answered(20.0 + tick, slowed=True)  # it opens again, slowly
+
+    assert rate.value == good
+    for tick in range(100):
+        rate.answered(100.0 + tick)  # at full width, and slow all the same
+    assert rate.value is not None
+    assert rate.value < 2.0

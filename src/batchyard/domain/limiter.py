@@ -177,7 +177,10 @@ class Limiter:
                 self._ramp = None
         self._failed_in_a_row = 0
         self._holds = 0
-        if self._good_rate.answered(now) and (rate := self._good_rate.value) is not None:
+        if (
+            self._good_rate.answered(now, slowed=self._ramp is not None or self._pace.is_set)
+            and (rate := self._good_rate.value) is not None
+        ):
             self._pace.raise_to(rate * AT_MOST, rate * AT_ONCE)
         self._refusals.accepted(self.ceiling, full=position is None or position * 4 >= self._refusals.cap * 3)
 

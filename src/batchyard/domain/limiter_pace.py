@@ -30,9 +30,11 @@ class GoodRate:
         self.value: float | None = None
         self._since: float | None = None
         self._answers = 0
+        self._slowed = False
 
-    def answered(self, now: float) -> bool:
-        """Count an answer; return whether there is a new rate."""
+    def answered(self, now: float, *, slowed: bool = False) -> bool:
+        """Count an answer; return whether there is a new rate. ``slowed``: we hold the lane back, it could do more."""
+        self._slowed = self._slowed or slowed
         if self._since is None:
             self._since = now
         self._answers += 1
@@ -46,12 +48,13 @@ class GoodRate:
         """The lane is held: what was measured so far counts if it is enough, and time goes on without it."""
         if self._since is not None and self._answers >= ENOUGH and now - self._since >= SHORTEST / 2:
             self._close(now)
-        self._since, self._answers = None, 0
+        self._since, self._answers, self._slowed = None, 0, False
 
     def _close(self, now: float) -> None:
         assert self._since is not None, "a rate is measured from its first answer"
-        self.value = self._answers / (now - self._since)
-        self._since, self._answers = now, 0
+        rate = self._answers / (now - self._since)
+        self.value = rate if self.value is None or not self._slowed else max(rate, self.value)
+        self._since, self._answers, self._slowed = now, 0, False
 
 
 class Pace:
@@ -82,6 +85,11 @@ class Pace:
 
     def lift(self) -> None:
         self._rate = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether starts are limited."""
+        return self._rate is not None
 
     def started(self, calls: int) -> None:
         self._left -= calls
