@@ -311,4 +311,11 @@ FLOW = [
         "        lane.slots.end()\n        lane.slots.running += 1\n        outcome, hold = await lane.run(",
         "tests/simulation/test_sorting.py",
     ),
+    Bug(
+        "the rate of a lane that opens slowly counts as its good one",
+        "domain/limiter_pace.py",
+        "self._slowed = self._slowed or slowed",
+        "self._slowed = False",
+        UNIT,
+    ),
 ]
