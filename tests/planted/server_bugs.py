@@ -159,7 +159,7 @@ SERVERS = [
     Bug(
         "streams: more of the params changes than one member",
         "upstream/messages.py",
-        'params = splice(call.params, "stream", b"true")',
+        "params = await asyncio.to_thread(splice, *setting) if large else splice(*setting)",
         'params = msgspec.json.encode(msgspec.json.decode(call.params) | {"stream": True})',
         GATHERED,
     ),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchyard.domain.splice import splice
+from batchyard.domain.splice import BLOCK_BYTES, splice
 
 SPLICED = [
     (b'{"model":"a","n":1}', b'{"model":"x","n":1}'),
@@ -54,3 +54,13 @@ def test_what_a_parser_reads_afterwards_is_what_was_asked_for(
 @given(st.binary(max_size=30))
 def test_no_bytes_are_too_odd(raw: bytes) -> None:
     assert isinstance(splice(raw, "model", b'"x"'), bytes)
+
+
+@pytest.mark.parametrize("inside", [rb"\"", rb"\\", rb"a\u0041", rb"\\\"", "ü".encode()])
+@pytest.mark.parametrize("shift", range(3))
+def test_a_string_of_several_blocks_is_passed_over(inside: bytes, shift: int) -> None:
+    long = b"x" * shift + inside * (2 * BLOCK_BYTES // len(inside) + 1)
+    raw = b'{"a":"%b","model":"a","b":"%b"}' % (long, long)
+
+    assert splice(raw, "model", b'"x"') == b'{"a":"%b","model":"x","b":"%b"}' % (long, long)
+    assert splice(raw[:-2], "model", b'"x"') == raw[:-2].replace(b'"model":"a"', b'"model":"x"')

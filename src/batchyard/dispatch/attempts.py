@@ -160,7 +160,10 @@ class Attempts:
             slots.budget.began()
         heard = nobody_listens if slots.first is None else lambda: self._hear(attempt)
         call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt), heard=heard)
-        outcome = await attempt.lane.upstream.attempt(attempt.lane.asks(call, lease.model))
+        asks = attempt.lane.asks  # a large call beside the loop, which would stand still while its model is renamed
+        large = len(params) >= LARGE_BYTES
+        asked = await asyncio.to_thread(asks, call, lease.model) if large else asks(call, lease.model)
+        outcome = await attempt.lane.upstream.attempt(asked)
         return without_echo(outcome, params)
 
     def _hear(self, attempt: Attempt) -> None:

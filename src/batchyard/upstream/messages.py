@@ -3,6 +3,7 @@
 The key goes to this URL only. ``docs/design/upstream.md`` has the table of outcomes.
 """
 
+import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from batchyard.upstream.heads import Forwards, Heads, address, api_path, checked
 from batchyard.upstream.http1 import Http1Client
 from batchyard.upstream.listing import Listing, judge_count
 
+LARGE_BYTES = 1024 * 1024
+"""Params in which a member is set beside the event loop."""
 SHORTEST_SECRET = 8
 """A shorter key is a placeholder (``none``, ``EMPTY``), and its letters may well stand in an honest text."""
 _NO_HEADER = Refused(RequestError("invalid_request_error", "The version or betas of the call fit in no header."))
@@ -83,7 +86,9 @@ class MessagesUpstream:
 
     async def _gathered(self, call: Call) -> Outcome:
         """Make the call as a stream: of its params this one member is set. A server may answer whole all the same."""
-        params = splice(call.params, "stream", b"true")
+        setting = (call.params, "stream", b"true")
+        large = len(call.params) >= LARGE_BYTES
+        params = await asyncio.to_thread(splice, *setting) if large else splice(*setting)
         request = self._calls.request(msgspec.structs.replace(call, params=params))
         if not request:
             return _NO_HEADER

@@ -9,7 +9,7 @@ of times depend on what came before. It fetches nothing, and says in each answer
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TypeVar, overload
 
 import msgspec
 
@@ -27,6 +27,9 @@ from batchyard.upstream.simulated_prompt import Prompt, read_prompt
 from batchyard.upstream.simulated_stream import SimulatedStream
 from batchyard.upstream.simulated_tokens import count_members
 
+T = TypeVar("T")
+
+LARGE_BYTES = 1024 * 1024
 _MOST_REMEMBERED = 10_000
 _NOT_STARTED = {"rate_limit_error": 1.0, "overloaded_error": None}
 """What the service says before it begins to work, and the seconds that it asks to wait."""
@@ -56,6 +59,7 @@ class Simulator:
         self._failed: dict[bytes, int] = {}
         self._cache = PromptCache(now)
         self._encoder = msgspec.json.Encoder()
+        self._large = asyncio.Lock()
 
     async def attempt(self, call: Call) -> Outcome:
         """Answer the call as the settings and its markers say."""
@@ -120,26 +124,38 @@ class Simulator:
     @overload
     async def _answer(self, call: Call, *, streamed: bool) -> Stream | Outcome: ...
     async def _answer(self, call: Call, *, streamed: bool = False) -> Stream | Outcome:
-        judged = check_params(call.params, version=call.version, betas=call.betas, batched=call.batched)
-        if isinstance(judged, RequestError):
-            await asyncio.sleep(0)
-            return Refused(judged)
         try:
-            prompt = read_prompt(judged, Dice(call.params, seed=self._settings.seed))
+            prompt = await self._beside(call, self._read, call)
+            if isinstance(prompt, RequestError):
+                await asyncio.sleep(0)
+                return Refused(prompt)
             failure = self._wished_failure(prompt)
             if failure is None:
-                return await self._answer_well(prompt, batched=call.batched, streamed=streamed)
+                return await self._answer_well(prompt, call, streamed=streamed)
         except (CannotSimulate, RecursionError) as wrong:
             await asyncio.sleep(0)
             return Refused(_told(wrong))
         await asyncio.sleep(self._seconds(prompt, 0))
         return failure
 
-    async def _answer_well(self, prompt: Prompt, *, batched: bool, streamed: bool) -> Stream | Answered:
+    async def _beside(self, call: Call, work: Callable[..., T], *given: object) -> T:
+        """Do the work, beside the event loop where the call is large: one at a time, for it keeps the interpreter."""
+        if len(call.params) < LARGE_BYTES:
+            return work(*given)
+        async with self._large:
+            return await asyncio.to_thread(work, *given)
+
+    def _read(self, call: Call) -> Prompt | RequestError:
+        judged = check_params(call.params, version=call.version, betas=call.betas, batched=call.batched)
+        if isinstance(judged, RequestError):
+            return judged
+        return read_prompt(judged, Dice(call.params, seed=self._settings.seed))
+
+    async def _answer_well(self, prompt: Prompt, call: Call, *, streamed: bool) -> Stream | Answered:
         attachments = read_attachments(prompt.params.members)
-        ended = compose(prompt, [attachment.told for attachment in attachments])
+        ended = await self._beside(call, compose, prompt, [attachment.told for attachment in attachments])
         given = self._given(prompt.params, {attachment.block: attachment.tokens for attachment in attachments})
-        whole = message(prompt, ended, given, batched=batched)
+        whole = message(prompt, ended, given, batched=call.batched)
         seconds = self._seconds(prompt, ended.output_tokens)
         first = self._seconds(prompt, 0)
         await asyncio.sleep(first if streamed else seconds)
