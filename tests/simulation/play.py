@@ -287,6 +287,7 @@ class Play(World):
     async def _reboot(self, step: Step) -> None:
         if self.is_up:
             await self._die()
+            await self.watch.look()  # what was so until now is judged by the clock of this boot
             self.machine.reboot()
             self.machine.ahead += step.number
             self._away(step.lasts)

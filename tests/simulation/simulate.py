@@ -49,8 +49,13 @@ def _seeds(words: list[str]) -> list[int]:
     return seeds
 
 
-def _play(seed: int) -> tuple[int, Told]:
-    return seed, played(written(seed))
+def _play(seed: int) -> tuple[int, Told, str]:
+    """Return what came of a story, in a form that goes from process to process, and what to say of one that broke."""
+    result, words = played(written(seed)), ""
+    if result.broken is not None:
+        words = told(*shrunk(written(seed), result.broken))
+        result.broken = result.claims.broken = Broken(result.broken.args[0])
+    return seed, result, words
 
 
 def main(arguments: list[str]) -> int:
@@ -64,13 +69,13 @@ def main(arguments: list[str]) -> int:
     made: Counter[str] = Counter()
     broke = 0
     with ProcessPoolExecutor(options.jobs) as pool:
-        for number, (seed, result) in enumerate(pool.map(_play, seeds, chunksize=4), 1):
+        for number, (seed, result, words) in enumerate(pool.map(_play, seeds, chunksize=4), 1):
             made += result.claims.made
             if options.story:
                 sys.stdout.write(f"{written(seed)}\ntrace {result.trace}\n")
             if result.broken is not None:
                 broke += 1
-                sys.stdout.write(f"seed {seed}\n{told(*shrunk(written(seed), result.broken))}\n")
+                sys.stdout.write(f"seed {seed}\n{words}\n")
             if number % 500 == 0:
                 sys.stdout.write(f"{number} stories, {broke} broken\n")
             sys.stdout.flush()

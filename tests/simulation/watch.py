@@ -127,7 +127,7 @@ class Watch:
     def _repeats(self, earlier: list[Seen], seen: Seen) -> None:
         claims, deaths = self.claims, self.play.deaths
         last = earlier[-1]
-        since = [death for death in deaths if last.ended_at is None or death >= last.ended_at]
+        since = [death for death in deaths if death >= last.started_at]  # a stolen lease's call may end after the theft
         is_final = isinstance(last.outcome, Answered | Refused)
         if is_final or last.outcome is None:
             self.repeats += 1

@@ -33,6 +33,9 @@ from batchyard.ports.upstreams import nobody_listens
 EXPIRY_GRACE = 30.0
 """Seconds that calls in flight get after their batch's deadline before they are cut."""
 
+ROUNDING = 0.001
+"""Seconds before the deadline from which on nothing begins: sums of floating point are not exact."""
+
 
 class Attempts:
     """Every attempt of this owner. ``settled`` is told of each as it ends: its slot is not free before a commit.
@@ -71,7 +74,7 @@ class Attempts:
         for lease, batch, lane in leases:
             end = ends.get(lease.batch)
             if end is None:
-                end = ends[lease.batch] = started + (batch.expires_at - now).total_seconds()
+                end = ends[lease.batch] = started + (batch.expires_at - now).total_seconds() - ROUNDING
             attempt = Attempt(lease, batch, lane, now, started, end)
             if not self._running.begin(attempt):
                 lane.slots.unpick()
