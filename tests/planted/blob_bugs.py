@@ -69,6 +69,13 @@ BLOBS = [
         "tests/unit/test_file_blobs.py",
     ),
     Bug(
+        "the name of a deleted blob is kept",
+        "blobs/files.py",
+        "        self._written_at.pop(name, None)\n",
+        "",
+        "tests/unit/test_file_blobs.py",
+    ),
+    Bug(
         "a read goes past the content of a blob",
         "blobs/files.py",
         "if offset < 0 or length < 0 or offset + length > self.size:",

@@ -5,10 +5,12 @@ What all blob layers promise is in ``tests/contract/test_blobs.py``.
 
 import asyncio
 import errno
+import gc
 import os
 import random
 import stat
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -372,6 +374,23 @@ def test_a_clock_that_jumps_makes_nothing_of_this_process_old(tmp_path: Path) ->
         await writer.abort()
 
     asyncio.run(look())
+
+
+def test_nothing_of_a_deleted_file_is_kept_in_memory(tmp_path: Path) -> None:
+    blobs = FileBlobs(tmp_path)
+
+    async def live(times: int) -> int:
+        for _ in range(times):
+            await blobs.delete(await put(blobs, b"x"))
+        tracemalloc.start()
+        for _ in range(times):
+            await blobs.delete(await put(blobs, b"x"))
+        gc.collect()
+        held = sum(trace.size for trace in tracemalloc.take_snapshot().traces)
+        tracemalloc.stop()
+        return held
+
+    assert asyncio.run(live(300)) < 300 * 50  # a name alone is 80 bytes
 
 
 def test_few_files_are_kept_open_and_none_that_was_deleted(tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ class FileBlobs:
             raise StoreUnavailable(f"{name} cannot be deleted: {error.strerror}") from error
         finally:
             self._open.pop(name, None)
+        self._written_at.pop(name, None)
 
     def _remove(self, path: Path) -> None:
         self._disk.remove(path.with_name(path.name + PART))
