@@ -184,6 +184,20 @@ SAFE = [
         WITHHELD,
     ),
     Bug(
+        "what waits for others' calls waits on after its cancel",
+        "dispatch/running.py",
+        "                attempt.withheld = True\n                attempt.give_up()",
+        "                attempt.withheld = True",
+        "tests/simulation/test_withheld.py",
+    ),
+    Bug(
+        "what waits for others' calls waits on past its deadline",
+        "dispatch/running.py",
+        "            elif late >= 0.0:",
+        "            elif late >= 30.0:",
+        "tests/simulation/test_withheld.py",
+    ),
+    Bug(
         "a leased request is sent after the cancel",
         "dispatch/attempts.py",
         " and now < attempt.must_begin_by and not attempt.withheld",

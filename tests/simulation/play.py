@@ -359,6 +359,8 @@ class Play(World):
             await self.ask(lambda: self.store.pause(life.workspace, batch.id, paused=False))
         except BatchyardError:
             return
+        life.pauses += 1  # answered late it may have taken effect after a pause that was asked for later
+        life.paused_at = None
         self.wake()
 
     async def _stop(self, lasts: float) -> None:

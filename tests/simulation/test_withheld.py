@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from batchyard.dispatch import attempts, held
 from batchyard.domain.batch import Status
 from batchyard.domain.outcome import NotStarted, Outcome
 from batchyard.domain.result import RequestError
-from batchyard.ports import Call
+from batchyard.ports import Call, Pick
 from batchyard.testing.blobs import MemoryBlobs
 from batchyard.testing.stores import FailingStore, Fault, SlowStore
 from batchyard.testing.time import run_virtual
@@ -66,6 +67,44 @@ def test_after_a_cancel_was_answered_no_call_begins(slow: Callable[[World], None
         await here.kill()
 
     run_virtual(main(), limit=60)
+
+
+@pytest.mark.parametrize("how", ["canceled", "expired"])
+@pytest.mark.parametrize("for_what", ["to be alone", "for memory"])
+def test_what_waits_for_calls_of_others_does_not_keep_its_batch_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, how: str, for_what: str
+) -> None:
+    if for_what == "for memory":
+        for module in (attempts, held):
+            monkeypatch.setattr(module, "LARGE_BYTES", 1)
+        monkeypatch.setattr(held.Held, "_fits", lambda self, _size: self.bytes == 0)
+
+    async def main() -> None:
+        here = World(ScriptedUpstream(always(answered(), seconds=300.0)), limit=6)
+        others = await here.create(2)
+        if for_what == "for memory":
+            await here.start()
+            await asyncio.sleep(1.0)
+        batch = await here.create(2, hours=20.0 / 3600.0)
+        if for_what == "to be alone":
+            for _ in range(3):
+                await here.kept.beat("dying", here.clock.now())
+                await here.kept.turn("dying", [], [Pick(batch.id, "", 2)], here.clock.now())
+                await here.kept.reclaim("dying", here.clock.now())
+            await here.start()
+        await asyncio.sleep(10.0)
+        if how == "canceled":
+            await here.cancel(batch)
+        else:
+            await asyncio.sleep((batch.expires_at - here.clock.now()).total_seconds())
+        due = here.clock.monotonic()
+
+        assert await here.kinds(batch) == [how] * 2
+        assert here.clock.monotonic() - due <= 3.0
+        assert (await here.kept.get("w", others.id)).status is Status.IN_PROGRESS
+        await here.kill()
+
+    run_virtual(main(), limit=900)
 
 
 @pytest.mark.parametrize("slow", [slow_blobs, slow_store, slow_connect])

@@ -33,6 +33,7 @@ from batchyard.ports.upstreams import nobody_listens
 EXPIRY_GRACE = 30.0
 """Seconds that calls in flight get after their batch's deadline before they are cut."""
 
+UNSENT = NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
 ROUNDING = 0.001
 """Seconds before the deadline from which on nothing begins: sums of floating point are not exact."""
 
@@ -113,6 +114,9 @@ class Attempts:
             else:
                 outcome = await self._call_with_room(attempt)
         except asyncio.CancelledError:
+            if attempt.given_up:
+                self._finish(attempt, UNSENT)
+                return
             if attempt.stalled:
                 outcome = Hung(RequestError("timeout_error", "cut: far slower than others of its lane"))
                 self._finish(attempt, outcome)
@@ -135,9 +139,10 @@ class Attempts:
         self._settle(attempt, settlement, outcome)
 
     async def _call_with_room(self, attempt: Attempt) -> Outcome:
-        size = attempt.lease.params.length
+        size, attempt.waits = attempt.lease.params.length, True
         async with self._troubled.alone(attempt):
             await self._held.take(size)
+            attempt.waits = False
             try:
                 return await self._call(attempt)
             finally:
@@ -155,7 +160,7 @@ class Attempts:
         except StoreUnavailable as error:
             return NotStarted(RequestError("api_error", str(error)))
         if not self._may_send(attempt):
-            return NotStarted(RequestError("api_error", "not sent: the lease or the batch's time was over"))
+            return UNSENT
         slots = attempt.lane.slots
         attempt.sent, attempt.position = self._clock.monotonic(), slots.send()
         attempt.answers_before = slots.patience.answers

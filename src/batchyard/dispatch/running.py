@@ -15,7 +15,8 @@ from batchyard.ports import Ready
 class Attempt:
     """One attempt in flight. ``cut``: our deadline ended it, not a shutdown. ``withheld``: its batch was canceled or
     paused before it was sent. ``sent``: the upstream was asked, at that monotonic time, when so many calls were there,
-    this one included (``position``). ``must_begin_by``: the end of the batch's time, monotonic. ``heard``: the first
+    this one included (``position``). ``waits``: for its turn, before anything is sent; ``given_up``: cut as it waited,
+    for it may not be sent any more. ``must_begin_by``: the end of the batch's time, monotonic. ``heard``: the first
     token of its answer has come."""
 
     lease: Lease
@@ -27,12 +28,20 @@ class Attempt:
     task: "asyncio.Task[None] | None" = None
     cut: bool = False
     withheld: bool = False
+    waits: bool = False
+    given_up: bool = False
     sent: float | None = None
     position: int = 0
     heard: bool = False
     answers_before: int = 0
     stalled: bool = False
     suspect: bool = False
+
+    def give_up(self) -> None:
+        """Wait no longer, where it waits: the request is as it was, and its batch can end."""
+        if self.waits and self.task is not None:
+            self.waits, self.given_up = False, True
+            self.task.cancel()
 
 
 class Running:
@@ -65,12 +74,17 @@ class Running:
         del self._attempts[attempt.lease.key]
 
     def cut_overdue(self, now: datetime, grace_seconds: float) -> int:
-        """Cancel the calls of batches past their deadline by more than the grace; return how many."""
-        overdue = [
-            attempt
-            for attempt in self._attempts.values()
-            if (now - attempt.batch.expires_at).total_seconds() >= grace_seconds and not attempt.cut
-        ]
+        """Cancel the calls of batches past their deadline by more than the grace; return how many.
+
+        What has not begun by the deadline itself waits no longer.
+        """
+        overdue = []
+        for attempt in self._attempts.values():
+            late = (now - attempt.batch.expires_at).total_seconds()
+            if late >= grace_seconds and not attempt.cut:
+                overdue.append(attempt)
+            elif late >= 0.0:
+                attempt.give_up()
         for attempt in overdue:
             attempt.cut = True
             if attempt.task is not None:
@@ -82,6 +96,7 @@ class Running:
         for attempt in self._attempts.values():
             if attempt.lease.batch == batch:
                 attempt.withheld = True
+                attempt.give_up()
 
     def stalled(self, now: float) -> list[Attempt]:
         """Return the attempts that take far longer than their lane's, oldest first; those cut already are none."""
