@@ -43,6 +43,7 @@ class Life:
     deaths_at_cancel: int = 0
     pauses: int = 0
     paused_at: float | None = None
+    unseen: bool = False  # while it was to be deleted nobody looked: what happened then happened who knows when
     deleting: bool = False
     deleted_at: float | None = None
     late: Counter[str] = field(default_factory=Counter)
@@ -178,9 +179,11 @@ class Watch:
             if life.batch is None:
                 continue
             if life.deleting:
+                life.unseen = True
                 await self._look_at_deleted(life)
             else:
                 await self._look_at(life)
+                life.unseen = False
 
     def _look_at_time(self) -> None:
         if not self.play.is_up:
@@ -223,7 +226,7 @@ class Watch:
         ended = batch.status is Status.ENDED
         claims("one request counts as processing until the end", (counts.processing == 0) == ended, batch)
         life.seen = batch
-        if batch.closing is Closing.EXPIRED and before.closing is None:
+        if batch.closing is Closing.EXPIRED and before.closing is None and not life.unseen:
             claims("no batch expires before its deadline", self.play.clock.now() >= batch.expires_at, batch)
             claims("nothing expires while deadlines are held", not self.play.holds(), batch)
         if before.status is Status.ENDED:
