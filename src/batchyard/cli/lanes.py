@@ -23,7 +23,7 @@ STATES = {
 REASONS = {
     "slots": "the upstream's slots are in use",
     "line": "enough wait inside the server",
-    "first_token": "more would keep first tokens back",
+    "first_token": "more would keep first tokens back",  # a token of text  # nosec B105
     "limit": "its own slots are in use",
     "pace": "the server's rate limit",
 }

@@ -7,7 +7,7 @@ from batchyard.web.dashboard.pages import Pages, Visit, seen_other
 WAITS = {
     "slots": "the upstream's slots are in use",
     "line": "enough wait inside the server",
-    "first_token": "more would keep first tokens back",
+    "first_token": "more would keep first tokens back",  # a token of text  # nosec B105
     "limit": "its own slots are in use",
     "pace": "little is left of the server's rate limit",
     "held": "it failed and is held",
@@ -20,7 +20,7 @@ BOUNDS = {
     "outage": "after an outage",
     "refusals": "by its refusals",
     "queueing": "by its queue",
-    "first_token": "by its first tokens",
+    "first_token": "by its first tokens",  # a token of text  # nosec B105
 }
 LONGEST_NAME = 500
 
