@@ -19,6 +19,7 @@ PASSED = {"where", "tail", "group", "part", "each", "values"}
 """What statements of ours are called while they grow; what goes into them is looked at where it does."""
 _WORDS = "words beside it"
 _TOLD = "a message for people, no SQL"
+_BOUND = "what is told, bound"
 _SCHEMA = "an operator's own setting; postgres_url takes lower-case letters, digits and underscores alone"
 OWN = {
     "checkup.py": dict.fromkeys(("backups.advice(folder)", "database.explained(fault)", "found", "size"), _TOLD),
@@ -32,6 +33,13 @@ OWN = {
     },
     "store/postgres_keys.py": {"self._schema": _SCHEMA},
     "store/postgres_migrate.py": {"schema": _SCHEMA},
+    "store/postgres_news.py": dict.fromkeys(("batch", "owner"), _BOUND),
+    "store/postgres_owners.py": {"batch_id": _BOUND},
+    "store/postgres_session.py": {
+        "token": "hexadecimal digits of ours",
+        "name": "settings of ours",
+        "value": f"settings of ours, and the schema: {_SCHEMA}",
+    },
     "store/postgres_rows.py": {
         "field.name": "columns of ours",
         "f'b.{field.name}' if field.name in _TALLIED[:4] else 0": "columns of ours",
@@ -44,7 +52,7 @@ OWN = {
         "'(' + ','.join('?' * _RESULT_WIDTH)": "question marks",
         "','.join('?' * _RESULT_WIDTH)": "question marks",
     },
-    "store/sqlite_views.py": {"name": _WORDS, "column": _WORDS},
+    "store/sqlite_views.py": {"name": _WORDS},
     "store/writer.py": {"error": _TOLD},
 }
 """File -> what it may put into its texts, and why that is safe."""
