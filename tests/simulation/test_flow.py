@@ -17,6 +17,7 @@ from batchyard.ports import Call
 from batchyard.testing.engines import Engine, Job, RatedEngine, SharedEngine
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, Step, answered
+from tests.simulation.seeds import seeds
 from tests.simulation.world import World, world
 
 Jobs = Callable[[Call], Job]
@@ -47,6 +48,9 @@ def _dice(call: Call, seed: int) -> random.Random:
     return random.Random(zlib.crc32(call.params) ^ seed)
 
 
+KINDS = (uneven, of_all_lengths)
+
+
 async def run_for(here: World, engine: Engine, seconds: float, *, requests: int) -> None:
     """Run the engine under a backlog that outlasts the time."""
     await here.create(requests)
@@ -55,7 +59,7 @@ async def run_for(here: World, engine: Engine, seconds: float, *, requests: int)
 
 
 @pytest.mark.parametrize(("slots", "limit"), [(20, 64), (3, 64), (27, 30)])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 20))
 def test_a_server_that_refuses_is_used_to_nine_tenths_within_a_minute_and_seldom_asked_for_more(
     slots: int, limit: int, seed: int
 ) -> None:
@@ -71,7 +75,7 @@ def test_a_server_that_refuses_is_used_to_nine_tenths_within_a_minute_and_seldom
     run_virtual(main(), limit=200)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 20))
 def test_more_is_found_when_a_server_grows(seed: int) -> None:
     async def main() -> None:
         engine = Engine(8, uneven(0.5, seed), line=0)
@@ -86,7 +90,16 @@ def test_more_is_found_when_a_server_grows(seed: int) -> None:
     run_virtual(main(), limit=200)
 
 
-@pytest.mark.parametrize("jobs", [alike(0.5), uneven(0.5, 1), of_all_lengths(0.5, 1), of_all_lengths(0.5, 5)])
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        alike(0.5),
+        uneven(0.5, 1),
+        of_all_lengths(0.5, 1),
+        of_all_lengths(0.5, 5),
+        *(pytest.param(kind(0.5, seed), marks=pytest.mark.accept) for seed in range(6, 21) for kind in KINDS),
+    ],
+)
 def test_a_server_that_queues_and_never_says_so_is_kept_near_its_capacity(jobs: Jobs) -> None:
     async def main() -> None:
         engine = Engine(20, jobs)
@@ -101,7 +114,7 @@ def test_a_server_that_queues_and_never_says_so_is_kept_near_its_capacity(jobs: 
     run_virtual(main(), limit=200)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 10))
 def test_a_long_line_of_long_answers_is_found_too(seed: int) -> None:
     async def main() -> None:
         engine = Engine(16, of_all_lengths(10.0, seed))
@@ -131,7 +144,7 @@ def test_a_server_that_neither_refuses_nor_slows_is_used_in_full_at_once(jobs: J
     run_virtual(main(), limit=100)
 
 
-@pytest.mark.parametrize("seed", range(1))
+@pytest.mark.parametrize("seed", seeds(1, 6))
 def test_a_batch_that_slows_all_its_members_keeps_its_width_while_that_pays(seed: int) -> None:
     async def main() -> None:
         engine = SharedEngine(of_all_lengths(3.0, seed), lambda calls: 1.0 / (1.0 + calls / 64))
@@ -160,7 +173,7 @@ def test_a_limit_on_calls_a_minute_is_used_and_seldom_passed(seconds: float, tel
     run_virtual(main(), limit=300)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 20))
 def test_failures_that_have_nothing_to_do_with_load_narrow_nothing(seed: int) -> None:
     async def main() -> None:
         dice = random.Random(seed)
@@ -187,7 +200,7 @@ def test_failures_that_have_nothing_to_do_with_load_narrow_nothing(seed: int) ->
 
 
 @pytest.mark.parametrize(("seconds", "canaries"), [(0.2, True), (0.2, False), (5.0, True)])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", seeds(2, 12))
 def test_no_burst_over_twice_the_last_good_rate_follows_an_outage(seconds: float, canaries: bool, seed: int) -> None:
     async def main() -> None:
         engine = Engine(16, uneven(seconds, seed), line=0)
