@@ -19,7 +19,7 @@ HOUR = "tests/e2e/test_leaks.py"
 PYTEST = ("pytest", "-m", "accept", "-n", "0", "-s", "--durations=0", "--durations-min=1")
 LANES: dict[str, Sequence[str]] = {
     "hour": (*PYTEST, HOUR),
-    "processes": (*PYTEST, "tests/e2e", "tests/browser", "tests/sdk", f"--ignore={HOUR}"),
+    "processes": (*PYTEST, "tests/e2e", "tests/browser", "tests/sdk", "tests/docs", f"--ignore={HOUR}"),
     "computed": (
         *PYTEST,
         "tests/simulation",
