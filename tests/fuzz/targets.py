@@ -4,6 +4,7 @@ The first byte or two choose how the rest is cut and judged, so that the fuzzer 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from unittest.mock import patch
 
 import msgspec
 
@@ -16,6 +17,7 @@ from batchyard.domain.servers import SERVERS
 from batchyard.domain.splice import splice
 from batchyard.domain.sse import EventReader
 from batchyard.domain.stream import StreamWatch
+from batchyard.intake import outline, requests
 from batchyard.intake.body import Intake, Limits
 from batchyard.upstream.chat_answer import Asked
 from batchyard.upstream.chat_stream import ChatEvents
@@ -31,11 +33,13 @@ def cut(body: bytes, size: int) -> Iterator[bytes]:
 
 
 def intake(given: bytes) -> None:
-    """A body is taken or refused whatever its chunks and windows, and taken only if it is strict JSON of the form."""
+    """A body is taken or refused however it is cut, and taken only if it is strict JSON of the form."""
     chunk, window, body = 1 + given[0], 1 + 4 * given[1], given[2:]
     limits = Limits(max_requests=50, max_body_bytes=len(body), max_request_bytes=4096)
     whole, in_chunks = taken(body, [body], limits, 1 << 18), taken(body, list(cut(body, chunk)), limits, window)
-    assert whole == in_chunks, (whole, in_chunks)
+    with patch.object(requests, "LARGE_BYTES", 1), patch.object(outline, "BLOCK_BYTES", 2 + given[0] % 64):
+        in_pieces = taken(body, [body], limits, 1)
+    assert whole == in_chunks == in_pieces, (whole, in_chunks, in_pieces)
     found = reference(body) if len(body) < 4096 else None
     if isinstance(whole, list):
         assert found is not None

@@ -4,11 +4,13 @@ from tests.planted.bug import Bug
 
 TESTS = "tests/unit/test_intake.py tests/unit/test_intake_properties.py"
 
+OUTLINE = "tests/unit/test_intake_outline.py"
+
 INTAKE = [
     Bug(
         "bad UTF-8 passes in a window",
         "intake/requests.py",
-        "        _check_utf8(window)\n",
+        "        check_utf8(window)\n",
         "",
         TESTS,
     ),
@@ -99,8 +101,8 @@ INTAKE = [
     Bug(
         "too deep or too long is a matter of chunks",
         "intake/body.py",
-        "self._too_long() if error.size > most else requests.too_deep(self._position)",
-        "requests.too_deep(self._position)",
+        "self._too_long() if error.size > most else too_deep(self._position)",
+        "too_deep(self._position)",
         TESTS,
     ),
     Bug(
@@ -158,5 +160,75 @@ INTAKE = [
         "    if not shared and len(params.tools) + len(params.system) < LONG and",
         "    if False and",
         "tests/unit/test_intake_prefix.py",
+    ),
+    Bug(
+        "the pieces of a large value are not judged",
+        "intake/outline.py",
+        "                    _anything.decode(piece)",
+        "                    bytes(piece)",
+        OUTLINE,
+    ),
+    Bug(
+        "what was put around a piece stays in the value",
+        "intake/outline.py",
+        "                view[first : span[0]], view[span[1] : last] = stood",
+        "                pass",
+        OUTLINE,
+    ),
+    Bug(
+        "a key that is cut is taken for a value",
+        "intake/outline.py",
+        'return self._open.endswith(b"{") and self._value[before] != _COLON',
+        "return False",
+        OUTLINE,
+    ),
+    Bug(
+        "a large value is cut within an escape",
+        "intake/outline.py",
+        ' and b"\\\\" not in last',
+        "",
+        OUTLINE,
+    ),
+    Bug(
+        "a pair of escapes is split at the end of a piece",
+        "intake/outline.py",
+        "                block = block[:-1]  # what",
+        "                pass  # what",
+        OUTLINE,
+    ),
+    Bug(
+        "of two members of a name in a large value the first counts",
+        "intake/outline.py",
+        "self._inner[name] = (begin, end)",
+        "self._inner.setdefault(name, (begin, end))",
+        OUTLINE,
+    ),
+    Bug(
+        "a member that is looked for is passed over with the others",
+        "intake/outline.py",
+        '"(?!(?:%b)") [',
+        '"(?!(?:%b)x") [',
+        OUTLINE,
+    ),
+    Bug(
+        "the end of a member is missed in a block of deep brackets",
+        "intake/outline.py",
+        "        if lowest <= TOP:",
+        "        if lowest < TOP:",
+        OUTLINE,
+    ),
+    Bug(
+        "a large value is judged in one go",
+        "intake/body.py",
+        "while len(value) < requests.LARGE_BYTES and self._judging",
+        "while self._judging",
+        OUTLINE,
+    ),
+    Bug(
+        "the place of what is wrong is counted from the beginning of its piece",
+        "intake/values.py",
+        "position + wrong.counted_from + int(place)",
+        "position + int(place)",
+        OUTLINE,
     ),
 ]

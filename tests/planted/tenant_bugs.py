@@ -230,8 +230,8 @@ TENANT = [
     Bug(
         "a large request is judged without its end",
         "intake/body.py",
-        "            self._judging, self._judged_bytes = None, 0\n            self._add(judged)\n",
-        "            self._judging, self._judged_bytes = None, 0\n",
+        "self._add((yield from requests.steps(len(self.drafts), value, position, self._custom_ids)))",
+        "yield from requests.steps(len(self.drafts), value, position, self._custom_ids)",
         "tests/unit/test_intake.py",
     ),
     Bug(

@@ -17,8 +17,10 @@ from batchyard.domain.request import Drafts
 from batchyard.intake import grammar, requests
 from batchyard.intake.borders import cuts
 from batchyard.intake.grammar import Expect
-from batchyard.intake.requests import Judged, Piece, check_json, malformed
+from batchyard.intake.outline import Outline
+from batchyard.intake.requests import Judged, Piece
 from batchyard.intake.scan import Scanner, TooDeep
+from batchyard.intake.values import DEEPEST, judge, malformed, too_deep
 
 WINDOW_BYTES = 256 * 1024
 """How much is decoded in one call: long enough that the call costs little, short enough that the loop goes on."""
@@ -50,15 +52,14 @@ class Intake:
         self._digest = hashlib.sha256(usedforsecurity=False)
         self._size = 0
         self._buffer = bytearray()
-        self._at = self._dropped = self._offset = 0
-        self._scanner = Scanner(requests.DEEPEST + 1)
-        self._one_by_one_until = 0
+        self._at = self._dropped = self._offset = self._one_by_one_until = 0
+        self._scanner = Scanner(DEEPEST + 1)
         self._expect = Expect.BODY
         self._key = ""
         self._unknown_key: str | None = None
         self._has_requests = False
         self._wrong: InvalidRequest | None = None
-        self._judging: Iterator[Judged | None] | None = None
+        self._judging: Iterator[None] | None = None
         self._judged_bytes = 0
         self._whole, self._is_paused, self._members = False, False, 0
         self._custom_ids: set[str] = set()
@@ -201,7 +202,7 @@ class Intake:
         try:
             end = self._scanner.end(self._buffer, start, whole=self._whole)
         except TooDeep as error:
-            raise (self._too_long() if error.size > most else requests.too_deep(self._position)) from None
+            raise (self._too_long() if error.size > most else too_deep(self._position)) from None
         if (len(self._buffer) if end is None else end) - start > most:
             raise self._too_long()
         if end is None:
@@ -212,10 +213,10 @@ class Intake:
         self._judge(self._taken(start, end), position)
         return True
 
-    def _taken(self, start: int, end: int) -> bytes | bytearray:
+    def _taken(self, start: int, end: int) -> bytearray:
         """Return what was read last; a large value is not copied, it keeps the buffer, and the rest gets a new one."""
         if end - start < requests.LARGE_BYTES:
-            return bytes(memoryview(self._buffer)[start:end])
+            return self._buffer[start:end]
         value, self._buffer = self._buffer, self._buffer[end:]
         del value[end:]
         del value[:start]
@@ -242,33 +243,33 @@ class Intake:
             else malformed("a key is too long", self._position)
         )
 
-    def _judge(self, value: bytes | bytearray, position: int) -> None:
-        if self._expect in grammar.REQUESTS:
-            self._judged_bytes = len(value)
-            self._judging = requests.steps(len(self.drafts), value, position, self._custom_ids)
-            while len(value) < requests.LARGE_BYTES and self._judging is not None:
-                self._go_on()
-            return
-        check_json(value, position)
-        match self._expect:
-            case Expect.BODY:
-                self._wrong = InvalidRequest(requests.NO_OBJECT)
-                self._expect = Expect.END
-            case Expect.VALUE:
-                if self._key == "requests":
-                    self._wrong = InvalidRequest(requests.NO_LIST)
-                self._expect = Expect.AFTER_VALUE
-            case _:
-                self._judge_key(requests.text(value))
-                self._expect = Expect.COLON
+    def _judge(self, value: bytearray, position: int) -> None:
+        """Judge what was read last: at once, or in steps where it is large."""
+        self._judging = (self._request if self._expect in grammar.REQUESTS else self._other)(value, position)
+        self._judged_bytes = len(value)
+        while len(value) < requests.LARGE_BYTES and self._judging is not None:
+            self._go_on()
 
     def _go_on(self) -> None:
-        """Take one step in judging a request, if any."""
-        judged = None if self._judging is None else next(self._judging)
-        if judged is not None:
+        """Take one step in judging a value, if any."""
+        if self._judging is not None and next(self._judging, self) is self:
             self._judging, self._judged_bytes = None, 0
-            self._add(judged)
-            self._expect = Expect.AFTER_REQUEST
+
+    def _request(self, value: bytearray, position: int) -> Iterator[None]:
+        self._add((yield from requests.steps(len(self.drafts), value, position, self._custom_ids)))
+        self._expect = Expect.AFTER_REQUEST
+
+    def _other(self, value: bytearray, position: int) -> Iterator[None]:
+        yield from judge(Outline(value, (), ()), value, position)
+        if self._expect is Expect.BODY:
+            self._wrong, self._expect = InvalidRequest(requests.NO_OBJECT), Expect.END
+        elif self._expect is Expect.VALUE:
+            if self._key == "requests":
+                self._wrong = InvalidRequest(requests.NO_LIST)
+            self._expect = Expect.AFTER_VALUE
+        else:
+            self._judge_key(requests.text(value, (0, len(value))))
+            self._expect = Expect.COLON
 
     def _judge_key(self, key: str) -> None:
         """A second list replaces the first, as a JSON parser would have it; an unknown key beside a list is refused."""

@@ -4,6 +4,7 @@ A model server keeps what prompts began with, and reads it again for less. The n
 beginnings with the same number by chance cost nothing but a cache hit.
 """
 
+import re
 import zlib
 
 import msgspec
@@ -18,6 +19,7 @@ FEWEST_BYTES = 50
 """Messages beyond this, or with more braces, or more of them than one in so many bytes, are not searched for marks:
 each block costs 2 µs."""
 
+_MARK = re.compile(MARK)
 _Raws = list[msgspec.Raw]
 _lists = msgspec.json.Decoder(_Raws)
 
@@ -49,19 +51,19 @@ def prefix(params: Beginning, *, marked: bool) -> int:
     ``marked``: a mark for a cache may be among them. Where the last of these is at the very end, what is before it
     was meant for the next turn of the same talk, not for other requests: it does not count.
     """
-    shared = _marked_messages(params.messages) if marked and MARK in bytes(params.messages) else b""
+    shared = _marked_messages(params.messages) if marked else b""
     if not shared and len(params.tools) + len(params.system) < LONG and not (marked and _has_mark(params)):
         return 0
     return zlib.crc32(shared, zlib.crc32(params.system, zlib.crc32(params.tools))) or 1
 
 
 def _has_mark(params: Beginning) -> bool:
-    return MARK in bytes(params.tools) or MARK in bytes(params.system)
+    return any(_MARK.search(memoryview(each)) for each in (params.tools, params.system))
 
 
 def _marked_messages(messages: msgspec.Raw) -> bytes:
     """Return the leading messages, up to the block with the last mark that something follows."""
-    if len(messages) > MOST_SEARCHED:
+    if len(messages) > MOST_SEARCHED or MARK not in bytes(messages):
         return b""
     if bytes(messages).count(b"{") > min(MOST_OPENERS, 100 + len(messages) // FEWEST_BYTES):
         return b""

@@ -4,8 +4,8 @@ The fast way accepts nothing that the slow way refuses; what it does not accept 
 """
 
 import re
-from codecs import BOM_UTF8, getincrementaldecoder
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,25 +13,25 @@ import msgspec
 
 from batchyard.domain.errors import InvalidRequest
 from batchyard.intake.grammar import MOST_MEMBERS
+from batchyard.intake.outline import Outline, Span
 from batchyard.intake.prefix import MARK, Beginning, prefix
 from batchyard.intake.scan import nesting
+from batchyard.intake.values import DEEPEST, check_json, check_utf8, judge
 
-DEEPEST = 500
-"""How deep the values of a body may nest. The decoder recurses in C, up to Python's own limit of 1,000."""
 LONGEST_CUSTOM_ID = 64
 DRAFT_BYTES = 300
 """What intake holds of a request that it has read: its draft and its custom_id, twice."""
 LONGEST_MODEL = 256
 LONGEST_KEY_SHOWN = 100
-UTF8_BYTES = 256 * 1024
-"""Decoded at once to check UTF-8: as text it may take four times as much."""
-LARGE_BYTES = 4 * 1024 * 1024
-"""A request that is judged in steps: the decoder takes up to 50 ms for 32 MB, and goes through them twice."""
+LONGEST_KEY_READ = 12 * LONGEST_KEY_SHOWN + 100
+LONGEST_NAME_READ = 12 * LONGEST_MODEL + 2
+"""A character may be written as two escapes."""
+LARGE_BYTES = 1024 * 1024
+"""A value that is judged in steps: the decoder takes up to 90 ms for 32 MB."""
 NO_OBJECT = "The request body should be a JSON object: Input should be a valid dictionary"
 NO_LIST = "requests: Input should be a valid list"
 PATTERN = "^[a-zA-Z0-9_-]{1,64}$"
 
-_utf8 = getincrementaldecoder("utf-8")
 _OTHER = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
 """What the decoder says of a member that no request has."""
 _ALLOWED = re.compile(r"[a-zA-Z0-9_-]*")
@@ -63,7 +63,6 @@ _begun = msgspec.json.Decoder(Beginning)
 _members = msgspec.json.Decoder(_Members)
 _no_others = msgspec.json.Decoder(_NoOthers)
 _string = msgspec.json.Decoder(str)
-_anything = msgspec.json.Decoder(msgspec.Raw)
 
 Piece = bytes | memoryview
 """What is given out to be written: the params of many requests, or a view of the params of one."""
@@ -84,7 +83,7 @@ class Judged:
 def several(window: bytes) -> Judged | None:
     """Judge the JSON array ``window`` of requests at once; None if one may be wrong, or none is there."""
     try:
-        _check_utf8(window)
+        check_utf8(window)
         requests = _requests.decode(window)
         begun = [request.params for request in _several_begun.decode(window)]
     except _REFUSALS:
@@ -98,35 +97,53 @@ def several(window: bytes) -> Judged | None:
     return Judged(custom_ids, params, [_name(each.model) for each in begun], prefixes)
 
 
-def steps(index: int, request: bytes | bytearray, position: int, known: Container[str]) -> Iterator[Judged | None]:
+def steps(index: int, request: bytearray, position: int, known: Container[str]) -> Generator[None, None, Judged]:
     """Judge the request with this index, which begins at byte ``position`` of the body, or say what is wrong.
 
-    Yields None between steps that each go through it about once, and what was judged at the end.
+    Between steps that take some milliseconds each it yields.
     """
-    members, other = _opened(request)
-    if members is None:
-        yield None
-        members = _all_members(request)
-    if members is None:
-        yield None
-        check_json(request, position)
-        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary")
-    custom_id, params = _named(index, members, other)
+    if len(request) < LARGE_BYTES:
+        custom_id, params, begun = _small(index, request, position)
+    else:
+        custom_id, params, begun = yield from _large(index, request, position)
     if custom_id in known:
         raise InvalidRequest(
             f"requests: custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
         )
-    yield None
-    begun = _beginning(params)
-    yield None
+    yield
     marked = MARK in request
-    yield Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
+    return Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
+
+
+def _small(index: int, request: bytearray, position: int) -> tuple[str, msgspec.Raw, Beginning]:
+    """Return custom_id, params and what they begin with, in one step."""
+    members, other = _opened(request)
+    if members is None:
+        members = _all_members(request)
+    if members is None:
+        check_json(request, position)
+        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary")
+    custom_id, params = _named(index, members, other)
+    return custom_id, params, _beginning(params)
+
+
+def _large(index: int, request: bytearray, position: int) -> Generator[None, None, tuple[str, msgspec.Raw, Beginning]]:
+    """Return the same of a request that takes long, step by step."""
+    outline = Outline(request, _Members.__struct_fields__, Beginning.__struct_fields__)
+    yield from judge(outline, request, position)
+    if not request.startswith(b"{"):
+        raise InvalidRequest(f"requests.{index}: Input should be a valid dictionary")
+    members = _Members(**{name: outline.raw(span) for name, span in outline.members.items()})
+    custom_id, params = _named(index, members, None if outline.other is None else text(request, outline.other))
+    begun = {name: outline.raw(span) for name, span in outline.inner["params"].items()}
+    model = begun.pop("model", msgspec.Raw(b'""'))
+    return custom_id, params, Beginning(_short(model), **begun)
 
 
 def _opened(request: bytes | bytearray) -> tuple[_Members | None, str | None]:
     """Return the members of a request if there are no others; else None, and the name of the first other one."""
     try:
-        _check_utf8(request)
+        check_utf8(request)
         return _no_others.decode(request), None
     except msgspec.ValidationError as error:
         other = _OTHER.fullmatch(str(error))
@@ -138,7 +155,7 @@ def _opened(request: bytes | bytearray) -> tuple[_Members | None, str | None]:
 def _all_members(request: bytes | bytearray) -> _Members | None:
     """Return the members of a request that has others too; None where it is not right."""
     try:
-        _check_utf8(request)
+        check_utf8(request)
         return _members.decode(request)
     except _REFUSALS:
         return None
@@ -156,51 +173,6 @@ def _named(index: int, members: _Members, other: str | None) -> tuple[str, msgsp
     if other is not None:
         raise InvalidRequest(f"requests.{index}.{shown(other)}: Extra inputs are not permitted")
     return custom_id, members.params
-
-
-def check_json(value: bytes | bytearray, position: int) -> None:
-    """Raise ``InvalidRequest`` unless the bytes at this position of the body are one JSON value."""
-    if not value:
-        raise malformed("a value is missing", position)
-    if value.startswith(BOM_UTF8):
-        raise malformed("it begins with a byte order mark; send UTF-8 without one", position)
-    try:
-        _check_utf8(value)
-        _anything.decode(value)
-    except UnicodeDecodeError as error:
-        raise malformed("it is not UTF-8", position + error.start) from None
-    except RecursionError:
-        raise too_deep(position) from None
-    except msgspec.MsgspecError as error:
-        what, _, place = str(error).removeprefix("JSON is malformed: ").rstrip(")").partition(" (byte ")
-        raise malformed(what if place else "a value ends too early", position + int(place or len(value))) from None
-
-
-def _check_utf8(json: bytes | bytearray) -> None:
-    """Raise ``UnicodeDecodeError`` where it is not. The JSON decoder does not look into strings that it skips."""
-    if json.isascii():
-        return
-    decoder = _utf8()
-    for start in range(0, len(json), UTF8_BYTES):
-        part, _ = decoder.getstate()
-        try:
-            decoder.decode(json[start : start + UTF8_BYTES], final=start + UTF8_BYTES >= len(json))
-        except UnicodeDecodeError as error:
-            error.start += start - len(part)
-            raise
-
-
-def text(value: bytes | bytearray) -> str:
-    """Return what a JSON string says."""
-    return _string.decode(value)
-
-
-def malformed(what: str, position: int) -> InvalidRequest:
-    return InvalidRequest(f"The request body is not valid JSON: {what} at byte {position}")
-
-
-def too_deep(position: int) -> InvalidRequest:
-    return malformed(f"more than {DEEPEST} levels of nesting in the value", position)
 
 
 def too_many(most: int) -> InvalidRequest:
@@ -225,7 +197,7 @@ def shown(key: str) -> str:
 def _custom_id(value: bytes, path: str) -> str:
     if not value.startswith(b'"'):
         raise InvalidRequest(f"{path}: Input should be a valid string")
-    custom_id = _string.decode(value)
+    custom_id = text(value, (0, len(value)))
     if not custom_id:
         raise InvalidRequest(f"{path}: String should have at least 1 character")
     if len(custom_id) > LONGEST_CUSTOM_ID:
@@ -240,6 +212,23 @@ def _beginning(params: msgspec.Raw) -> Beginning:
         return _begun.decode(params)
     except _REFUSALS:  # a number too large for Python is no name, and the params are judged later
         return Beginning()
+
+
+def text(value: bytes | bytearray, span: Span) -> str:
+    """Return what the JSON string that lies there says, of a long one the beginning."""
+    begin, end = span
+    raw = bytes(value[begin : min(end, begin + LONGEST_KEY_READ)])
+    if len(raw) == end - begin:
+        return _string.decode(raw)
+    for cut in range(len(raw), 0, -1):
+        with suppress(msgspec.MsgspecError, ValueError):  # this cut an escape or a character
+            return _string.decode(raw[:cut] + b'"')
+    raise AssertionError("a JSON string has no beginning")
+
+
+def _short(model: msgspec.Raw) -> object:
+    """Return what stands for the model's name, if it may be one."""
+    return _string.decode(model) if len(model) <= LONGEST_NAME_READ and bytes(model)[:1] == b'"' else ""
 
 
 def _name(model: object) -> str:

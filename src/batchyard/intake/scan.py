@@ -27,7 +27,7 @@ class TooDeep(Exception):
 
 def nesting(json: bytes) -> int:
     """Return how deep the brackets of valid JSON nest."""
-    return max(_depths(_without_escapes(json).split(b'"')[::2], 0))
+    return max(depths_of(without_escapes(json).split(b'"')[::2], 0))
 
 
 class Scanner:
@@ -60,7 +60,7 @@ class Scanner:
             return self._scalar_end(buffer, start, whole=whole)
         while True:
             begin = start + self._seen
-            block = _without_escapes(bytes(buffer[begin : begin + self._block_bytes]))
+            block = without_escapes(bytes(buffer[begin : begin + self._block_bytes]))
             if block.endswith(b"\\"):
                 block = block[:-1]  # what it escapes comes with the next block
             if not block:
@@ -79,7 +79,7 @@ class Scanner:
     def _block_end(self, block: bytes) -> int | None:
         """Return where in the block the value ends, or go past it all at once."""
         parts = block.split(b'"')
-        depths = _depths(parts[self._in_string :: 2], self._depth)
+        depths = depths_of(parts[self._in_string :: 2], self._depth)
         if self._first == b'"' or max(depths) > self._deepest or min(depths[1:], default=1) <= 0:
             return self._walk(block)
         self._depth = depths[-1]
@@ -100,11 +100,17 @@ class Scanner:
         return None
 
 
-def _without_escapes(json: bytes) -> bytes:
+def without_escapes(json: bytes) -> bytes:
+    """Return it with dots in place of escaped quotes and backslashes."""
     return json.replace(b"\\\\", b"..").replace(b'\\"', b"..")
 
 
-def _depths(parts: list[bytes], depth: int) -> list[int]:
+def brackets_of(text: bytes) -> bytes:
+    """Return the brackets alone."""
+    return text.translate(None, _NO_BRACKETS)
+
+
+def depths_of(parts: list[bytes], depth: int) -> list[int]:
     """Return the depth before the parts, which lie outside of strings, and after each of their brackets."""
     steps = b"".join(parts).translate(_STEPS, _NO_BRACKETS)
     return list(accumulate(memoryview(steps).cast("b"), initial=depth))
