@@ -172,9 +172,10 @@ LANES = [
     Bug(
         "a held lane holds its neighbours",
         "dispatch/lanes.py",
-        "        ways = self._ways.get(model) or self._find(model)\n        lane = self._free",
+        "        ways = self._ways.get(model) or self._find(model)\n        if len(ways.targets) == 1:",
         "        ways = self._ways.get(model) or self._find(model)\n"
-        "        if self.resumes_at(now):\n            return None\n        lane = self._free",
+        "        if any(lane.slots.limiter.resumes_at(now) for lane in self):\n            return ()\n"
+        "        if len(ways.targets) == 1:",
         LANE,
     ),
     Bug(
@@ -278,8 +279,8 @@ RULES = [
     Bug(
         "workspaces do not share",
         "domain/fairness.py",
-        "        self._workspaces.begin(workspace, self._mean / self._weight(workspace))\n",
-        "        self._workspaces.begin(workspace, 0.0)\n",
+        "        self._workspaces.begin(workspace, picks, charge / self._weight(workspace))\n",
+        "        self._workspaces.begin(workspace, picks, 0.0)\n",
         "tests/unit/test_fairness.py",
     ),
     Bug(

@@ -179,6 +179,13 @@ FLOW = [
         "tests/wire/test_lanes.py",
     ),
     Bug(
+        "bounds that are not counted are passed by many at once",
+        "dispatch/slots.py",
+        "            picked = min(picked, 1)",
+        "            pass",
+        "tests/simulation/test_engine_line.py tests/simulation/test_first_token.py",
+    ),
+    Bug(
         "the line inside a server bounds nothing",
         "dispatch/slots.py",
         "        if server.line.cap is not None and server.running + server.calls >= server.line.cap:\n",

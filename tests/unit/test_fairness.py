@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,7 @@ def claimant(batch: str, workspace: str = "w", available: int = 1_000, hours: in
 def pick(fair: FairShare, claimants: list[Claimant], slots: int) -> dict[str, int]:
     """How many of so many slots, good for anybody, each batch gets."""
     free = iter(range(slots))
-    picked = fair.pick(claimants, lambda _claimant: next(free, None))
+    picked = fair.pick(claimants, lambda _claimant, most: list(islice(free, most)))
     return {batch: len(got) for (batch, _), got in picked.items()}
 
 
@@ -102,6 +103,6 @@ def test_every_slot_is_given_while_there_is_something_to_lease(shape: list[tuple
 def test_who_finds_no_slot_leaves_the_others_theirs() -> None:
     claimants = [claimant("a"), claimant("b", "v")]
     slots = {"a": ["x"], "b": ["y"] * 5}
-    picked = FairShare().pick(claimants, lambda one: slots[one.batch].pop() if slots[one.batch] else None)
+    picked = FairShare().pick(claimants, lambda one, most: [slots[one.batch].pop() for _ in slots[one.batch][:most]])
 
     assert picked == {("a", "m"): ["x"], ("b", "m"): ["y"] * 5}

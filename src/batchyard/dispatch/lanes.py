@@ -175,24 +175,27 @@ class Lanes:
         """Calls in flight that somebody waits for."""
         return sum(lane.slots.calls for lane in self)
 
-    def pick(self, model: str, now: float) -> Lane | None:
-        """Return the lane where a request of the model may run now, with a slot of it taken; None: nowhere, yet."""
+    def pick(self, model: str, most: int, now: float) -> Sequence[Lane]:
+        """Return the lanes where requests of the model may run now, up to so many, with a slot of each taken.
+
+        None: nowhere, yet. Fewer than asked for: ask again.
+        """
         ways = self._ways.get(model) or self._find(model)
-        lane = self._free(ways.targets, now)
-        if lane is None and ways.fallback and self._all_away(ways.targets, now):
-            lane = self._free(ways.fallback, now)
-        if lane is not None:
-            lane.slots.pick()
-        return lane
+        if len(ways.targets) == 1:  # the common case, thousands of times a second
+            lane = ways.targets[0][0]
+            if picked := lane.slots.pick(most, now):
+                return [lane] * picked
+        free = self._free(ways.targets, now)
+        if free is None and ways.fallback and self._all_away(ways.targets, now):
+            free = self._free(ways.fallback, now)
+        return [free] * free.slots.pick(1, now) if free is not None else ()
 
     def _pick_named(self, model: str, now: float) -> Lane | None:
         """Return the lane of a request whose params were read, with a slot taken; they may name no model at all."""
         if model:
-            return self.pick(model, now)
+            return next(iter(self.pick(model, 1, now)), None)
         lane = self._free(self._routed("").targets, now)
-        if lane is not None:
-            lane.slots.pick()
-        return lane
+        return lane if lane is not None and lane.slots.pick(1, now) else None
 
     def has_room(self, model: str, now: float) -> bool:
         """Whether ``pick`` would find a lane."""

@@ -88,7 +88,7 @@ class Queue:
             and batch not in self._stopped
             and self._may_start(waiting.batch.workspace)
         ]
-        return self._fair.pick(claimants, lambda claimant: self._lanes.pick(claimant.model, monotonic))
+        return self._fair.pick(claimants, lambda claimant, most: self._lanes.pick(claimant.model, most, monotonic))
 
     def leased(self, picked: Picked, turn: Turn) -> list[tuple[Lease, Ready, Lane]]:
         """Learn what the picks brought; return each lease with what the backlog said of it, and its lane.

@@ -129,11 +129,16 @@ class Slots:
         self._wanted = False
         return True
 
-    def pick(self) -> None:
-        """An attempt takes a slot."""
-        self.running += 1
-        self.server.running += 1
-        self.limiter.started()
+    def pick(self, most: int, now: float) -> int:
+        """Let up to so many attempts take a slot each; return how many did: one, where not every bound is counted."""
+        picked = min(self.room(now), most)
+        if self.first is not None or self.server.line.cap is not None:
+            picked = min(picked, 1)
+        if picked:
+            self.running += picked
+            self.server.running += picked
+            self.limiter.started(picked)
+        return picked
 
     def unpick(self) -> None:
         """What was picked did not begin."""

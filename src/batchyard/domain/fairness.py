@@ -42,12 +42,12 @@ class FairShare:
         self._mean = 0.01
 
     def pick(
-        self, claimants: Sequence[Claimant], place: Callable[[Claimant], T | None]
+        self, claimants: Sequence[Claimant], place: Callable[[Claimant, int], Sequence[T]]
     ) -> dict[tuple[str, str], list[T]]:
         """Return, for each batch and model, the slots that its requests get, and charge for them.
 
-        ``place`` is asked for one slot at a time, for whoever is furthest behind; None says that there is none that
-        this claimant could use now.
+        ``place`` is asked for one slot at a time, for whoever is furthest behind, and for many where nobody else
+        waits; it gives as many as this claimant could use now, up to so many.
         """
         self._enter(claimants)
         picked: dict[tuple[str, str], list[T]] = {}
@@ -64,13 +64,14 @@ class FairShare:
                 heapreplace(queue, (*behind, deadline, number, claimant))
                 continue
             got = picked.get((claimant.batch, claimant.model), [])
-            slot = place(claimant) if len(got) < claimant.available else None
-            if slot is None:
+            wanted = claimant.available - len(got)
+            slots = place(claimant, wanted if len(queue) == 1 else 1) if wanted > 0 else ()
+            if not slots:
                 heappop(queue)
                 continue
-            got.append(slot)
+            got += slots
             picked[claimant.batch, claimant.model] = got
-            self._begin(claimant.workspace, claimant.batch)
+            self._begin(claimant.workspace, claimant.batch, len(slots))
         return picked
 
     def give_back(self, workspace: str, batch: str, picks: int) -> None:
@@ -83,14 +84,15 @@ class FairShare:
         self._end(workspace, batch, slot_seconds)
         self._mean += SMOOTHING * (slot_seconds - self._mean)
 
-    def _begin(self, workspace: str, batch: str) -> None:
+    def _begin(self, workspace: str, batch: str, picks: int) -> None:
         charged = self._charged.get(batch)
         if charged is None:
             charged = self._charged[batch] = [0, 0.0]
-        charged[0] += 1
-        charged[1] += self._mean
-        self._workspaces.begin(workspace, self._mean / self._weight(workspace))
-        self._batches.begin(batch, self._mean)
+        charge = picks * self._mean
+        charged[0] += picks
+        charged[1] += charge
+        self._workspaces.begin(workspace, picks, charge / self._weight(workspace))
+        self._batches.begin(batch, picks, charge)
 
     def _end(self, workspace: str, batch: str, slot_seconds: float) -> None:
         """End one pick of the batch: take back its part of the charge, and charge what it took."""
@@ -119,9 +121,9 @@ class _Times:
         self._in_flight: dict[str, int] = {}
         self._waiting: set[str] = set()
 
-    def begin(self, name: str, charge: float) -> None:
+    def begin(self, name: str, picks: int, charge: float) -> None:
         self.at[name] += charge
-        self._in_flight[name] = self._in_flight.get(name, 0) + 1
+        self._in_flight[name] = self._in_flight.get(name, 0) + picks
 
     def end(self, name: str, correction: float) -> None:
         self.at[name] += correction
