@@ -211,7 +211,7 @@ def test_a_reader_who_is_slow_slows_the_upstream_down(run: Run) -> None:
     play(run, scene, Fault(pour))
 
 
-def test_closing_a_stream_cuts_the_call_and_only_that(run: Run) -> None:
+def test_closing_a_stream_cuts_the_call(run: Run) -> None:
     async def scene(upstream: MessagesUpstream, server: FaultServer) -> None:
         stream = await upstream.stream(CALL)
         assert not isinstance(stream, Outcome)
@@ -223,15 +223,29 @@ def test_closing_a_stream_cuts_the_call_and_only_that(run: Run) -> None:
             while server.open_connections:
                 await asyncio.sleep(0.01)
 
+    play(run, scene, sends_then_hangs(HEAD + chunked(TOLD[:500], 100)))
+
+
+def test_closing_a_stream_that_has_ended_leaves_the_connection_to_its_next_call(run: Run) -> None:
+    taken, closed = asyncio.Event(), asyncio.Event()
+
+    async def answers_after_the_close(wire: Wire) -> None:
+        taken.set()
+        await closed.wait()
+        await wire.send(whole(GOOD))
+
+    async def scene(upstream: MessagesUpstream, server: FaultServer) -> None:
         ended = await upstream.stream(CALL)
         assert await read(ended) == (TOLD, None)
         assert not isinstance(ended, Outcome)
         running = asyncio.create_task(upstream.attempt(CALL))
-        await asyncio.sleep(0)
+        await taken.wait()  # after a stream a connection rests: a call that is only begun is not on it yet
+        assert server.connections == 1
         await ended.close()
+        closed.set()
         assert type(await running).__name__ == "Answered"
 
-    play(run, scene, sends_then_hangs(HEAD + chunked(TOLD[:500], 100)), STREAM, KINDS["good_late"])
+    play(run, scene, STREAM, Fault(answers_after_the_close))
 
 
 def test_a_call_that_is_cancelled_before_its_head_is_cut(run: Run) -> None:
