@@ -3,6 +3,7 @@
 from tests.planted.bug import Bug
 
 UNIT = "tests/unit/test_limiter.py"
+QUEUEING = "tests/unit/test_limiter_queueing.py"
 SIMULATED = "tests/simulation/test_flow.py"
 TROUBLE = "tests/simulation/test_trouble.py"
 BOARD = "tests/simulation/test_board.py"
@@ -57,7 +58,7 @@ FLOW = [
         "domain/limiter_queueing.py",
         "length = tokens.bit_length()",
         "length = 0 * tokens",
-        "tests/unit/test_limiter_queueing.py",
+        QUEUEING,
     ),
     Bug(
         "an outage is followed by everything at once",
@@ -71,7 +72,7 @@ FLOW = [
         "domain/limiter.py",
         "        self._refusals.forget_the_burst()\n",
         "",
-        f"{SIMULATED} -k outage",
+        UNIT,
     ),
     Bug(
         "what a server says is left goes unheard",
@@ -148,7 +149,7 @@ FLOW = [
         "domain/limiter_queueing.py",
         "limit >= WIDE and ",
         "",
-        "tests/simulation/test_shares.py",
+        QUEUEING,
     ),
     Bug(
         "a paused lane is used",

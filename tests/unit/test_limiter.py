@@ -128,6 +128,21 @@ def test_a_cap_that_is_not_used_is_not_widened() -> None:
     assert limiter.limit == 20
 
 
+@pytest.mark.parametrize("usual", [20, 64])
+def test_an_outage_that_refuses_all_teaches_nothing_of_what_the_server_takes(usual: int) -> None:
+    limiter = Limiter(64)
+    for others in range(63, usual - 1, -1):
+        limiter.observe(REFUSED, 0.0, others=others)
+    for _ in range(64):
+        limiter.observe(GOOD, 1.0, position=usual, others=usual - 1)
+    holds = [hold for others in range(usual - 1, -1, -1) if (hold := limiter.observe(REFUSED, 2.0, others=others))]
+    for _ in range(usual):
+        limiter.observe(GOOD, 4.0, position=1, others=0)
+
+    assert holds == [Hold(1.0, "busy")]
+    assert limiter.limit == usual
+
+
 def test_after_an_outage_starts_are_paced_by_the_last_good_rate() -> None:
     limiter = Limiter(100)
     for answer in range(400):  # 20 a second

@@ -69,3 +69,15 @@ def test_a_line_is_put_to_trial_and_the_trial_decides() -> None:
     narrowed = lane(20.0)
     assert narrowed is not None
     assert 20 <= narrowed <= 30
+
+
+@pytest.mark.parametrize(("slots", "tried"), [(7, set()), (8, {6})])
+def test_only_a_wide_lane_gives_up_slots_to_learn_whether_it_queues(slots: int, tried: set[int]) -> None:
+    queueing, caps, now = Queueing(), set[int | None](), 0.0
+    while now < 3600.0:  # a slow model: every call takes five seconds, however many are in flight
+        limit = queueing.cap or slots
+        now += 5.0 / limit
+        queueing.answered(5.0, 50, limit, limit, now)
+        caps.add(queueing.cap)
+
+    assert caps == {None} | tried
