@@ -226,7 +226,7 @@ FLOW = [
         "dispatch/troubled.py",
         "    return slots.limiter.usual_limit / max(0.001, slots.patience.all_but(0.5) or 1.0)\n",
         "    return slots.limiter.good_rate or 1.0\n",
-        TROUBLE,
+        "tests/unit/test_troubled.py",
     ),
     Bug(
         "carriers are made for what is paused",
