@@ -56,8 +56,8 @@ SEEDS ?= 0-999
 simulate: .venv/.dev ## stories on virtual time by their numbers: SEEDS=0-9999 (one story: SEEDS="17 --story")
 	$(BIN)/python -m tests.simulation.simulate $(SEEDS)
 
-accept: .venv/.dev ## the long forms, and every planted bug (LANES="hour planted" for some)
-	$(BIN)/python -m tests.accept $(LANES)
+accept: .venv/.dev ## the long forms, and every planted bug, in two hours (HOURS=8 LANES="hour planted" for others)
+	$(BIN)/python -m tests.accept --hours $(or $(HOURS),2) $(LANES)
 
 screenshots: .venv/.dev ## make the pictures of docs/dashboard.md anew (needs Chromium)
 	BATCHYARD_SCREENSHOTS=1 $(BIN)/python -m pytest -n 0 tests/browser/test_looks.py

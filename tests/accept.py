@@ -1,9 +1,9 @@
 """Runs the long forms and every planted bug, side by side where they do not mind, and tells how long each took.
 
-    python -m tests.accept [lane ...]
+    python -m tests.accept [--hours N] [lane ...]
 
-What a lane says goes to a file of its own under ``accept/``; the end of one that failed is shown. Exit status 1 when
-one did.
+What a lane says goes to a file of its own under ``accept/``; the end of one that failed is shown, and what was not
+begun because it would not have ended within the hours, two if not told. Exit status 1 when one failed.
 """
 
 import os
@@ -13,10 +13,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.long_forms import LEFT, UNTIL
+
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "accept"
 HOUR = "tests/e2e/test_leaks.py"
-PYTEST = ("pytest", "-m", "accept", "-n", "0", "-s", "--durations=0", "--durations-min=1")
+PYTEST = ("pytest", "-p", "tests.long_forms", "-m", "accept", "-n", "0", "-s")
 LANES: dict[str, Sequence[str]] = {
     "hour": (*PYTEST, HOUR),
     "processes": (*PYTEST, "tests/e2e", "tests/browser", "tests/sdk", "tests/docs", f"--ignore={HOUR}"),
@@ -32,19 +34,24 @@ LANES: dict[str, Sequence[str]] = {
     "planted": ("tests.planted.run",),
 }
 """Module and arguments. An hour of waiting, real processes, what only computes, and planted bugs."""
+HOURS = 2.0
+MARGIN = 300.0
+"""Seconds before the end from which on nothing begins: how long a test takes is known from another day."""
 TELL_EVERY = 60.0
 SHOWN_LINES = 60
 
 
-def main(names: Sequence[str]) -> int:
+def main(words: Sequence[str]) -> int:
     """Run the lanes named, or all; return the exit status."""
+    hours, names = (float(words[1]), words[2:]) if words[:1] == ["--hours"] else (HOURS, words)
     unknown = [name for name in names if name not in LANES]
     if unknown:
         say(f"there is no lane {', '.join(unknown)}: choose among {', '.join(LANES)}")
         return 2
     LOGS.mkdir(exist_ok=True)
     began = time.monotonic()
-    running = {name: start(name) for name in names or LANES}
+    until = time.time() + 3600.0 * hours - MARGIN
+    running = {name: start(name, until) for name in names or LANES}
     failed, told = [], began
     while running:
         time.sleep(0.5)
@@ -53,6 +60,8 @@ def main(names: Sequence[str]) -> int:
                 continue
             del running[name]
             say(f"{minutes(began)} {name}: {'passed' if process.returncode == 0 else 'FAILED'}")
+            left = [line for line in log(name).read_text(errors="replace").splitlines() if line.startswith(LEFT)]
+            say("\n".join(left[:SHOWN_LINES]) if left else f"{name}: nothing was left")
             if process.returncode:
                 failed.append(name)
                 say("\n".join(log(name).read_text(errors="replace").splitlines()[-SHOWN_LINES:]))
@@ -63,14 +72,14 @@ def main(names: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def start(name: str) -> "subprocess.Popen[bytes]":
-    """Start a lane; it ends with us, or before."""
+def start(name: str, until: float) -> "subprocess.Popen[bytes]":
+    """Start a lane that begins nothing which would end later; it ends with us, or before."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     with log(name).open("wb") as words:
         return subprocess.Popen(
             [sys.executable, "-m", *LANES[name]],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, UNTIL: str(until)},
             stdout=words,
             stderr=subprocess.STDOUT,
         )

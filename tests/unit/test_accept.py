@@ -31,3 +31,20 @@ def test_a_lane_that_fails_is_shown_and_the_others_run_on(
     assert "there_is_no_such_module" in said
     assert said.count("good: passed") == 2
     assert accept.main(["none"]) == 2
+
+
+def test_what_would_not_end_in_time_is_named_and_not_begun(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    lane = ("pytest", "-p", "tests.long_forms", "-n", "0", "tests/unit/test_batch.py")
+    monkeypatch.setattr(accept, "LOGS", tmp_path)
+    monkeypatch.setattr(accept, "LANES", {"late": lane})
+
+    assert accept.main(["--hours", "0"]) == 0
+    late = capsys.readouterr().err
+    assert accept.main(["--hours", "1"]) == 0
+    in_time = capsys.readouterr().err
+
+    assert "NOT RUN  tests/unit/test_batch.py::" in late
+    assert "NOT RUN" not in in_time
+    assert "late: nothing was left" in in_time
