@@ -26,7 +26,7 @@ demo: setup ## run a real file through a server of its own and show the results
 	$(BIN)/python scripts/demo.py
 
 test: .venv/.dev ## all tests in their short form
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-unit: .venv/.dev ## the quick ones
 	$(BIN)/python -m pytest tests/unit

@@ -72,7 +72,7 @@ def _source(python: Path, folder: Path) -> Path:
     """Fetch and unpack the source. pip asks the package for its name and version, which builds nothing yet."""
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--require-hashes"]
     wanted = ["--no-binary", ":all:", "-r", str(_SOURCE), "-d", str(folder)]
-    tools.run([str(python), "-m", "pip", "download", *options, *wanted])
+    tools.run([*tools.pip(python), "download", *options, *wanted])
     [packed] = folder.glob("*.tar.gz")
     with tarfile.open(packed) as archive:
         archive.extractall(folder, filter="data")

@@ -21,7 +21,7 @@ def source_package(python: Path, folder: Path) -> Path:
     wanted = folder / "anthropic.txt"
     wanted.write_text(pinned[0])
     options = ["--quiet", "--no-deps", "--no-binary", "anthropic", "--no-build-isolation", "--require-hashes"]
-    command = [str(python), "-m", "pip", "download", *options, "--dest", str(folder), "-r", str(wanted)]
+    command = [*tools.pip(python), "download", *options, "--dest", str(folder), "-r", str(wanted)]
     fetched = subprocess.run(
         command, capture_output=True, text=True, timeout=tools.INSTALL_SECONDS, env=tools.clean_environ(), check=False
     )
