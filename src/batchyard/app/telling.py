@@ -9,7 +9,6 @@ from batchyard.domain.events import Emit, Event
 from batchyard.domain.hooks import Hook, Kind
 from batchyard.ports import Outbox
 from batchyard.settings import Settings
-from batchyard.upstream.webhooks import Target, WebhookPost
 
 
 class Telling:
@@ -23,6 +22,8 @@ class Telling:
         self.herald: Herald | None = None
         if not hooks:
             return
+        from batchyard.upstream.webhooks import Target, WebhookPost  # noqa: PLC0415 a quarter of a start without it
+
         self._outbox: Outbox = kept.outbox()
         self._post = WebhookPost(
             {one.name: Target(one.url, one.secret, private=one.allow_private) for one in settings.webhooks}
