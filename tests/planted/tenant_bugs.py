@@ -174,9 +174,9 @@ TENANT = [
     Bug(
         "a workspace whose requests are all in flight is forgotten",
         "domain/fairness.py",
-        "times = {name: self.at[name] for name in self._in_flight}",
-        "times: dict[str, float] = {}; self.at = {**dict.fromkeys(self._in_flight, 1e12), **self.at}",
-        SHARES,
+        "times[name] = max(level, times.get(name, level))",
+        "times[name] = level",
+        "tests/unit/test_fairness.py",
     ),
     Bug(
         "a newcomer waits behind all that was done before it",

@@ -76,6 +76,24 @@ def test_a_newcomer_starts_level_and_gets_no_credit_for_its_absence() -> None:
     assert abs(picked["old"] - picked["new"]) <= 1
 
 
+def test_slow_requests_one_at_a_time_are_not_forgotten_while_they_run() -> None:
+    fair, waiting, running = FairShare(), [claimant("bulk", "bulk")], list[tuple[int, str, int]]()
+    got = Counter[str]()
+    for now in range(600):
+        if now % 5 == 0:  # a batch of one request, which has a slot at once where nothing is known against it
+            waiting.append(claimant(f"drip {now}", "drip", available=1))
+        for _, batch, seconds in (one for one in running if one[0] <= now):
+            fair.used(batch.split()[0], batch, seconds)
+        running = [one for one in running if one[0] > now]
+        for batch, picks in pick(fair, waiting, 8 - len(running)).items():
+            seconds = 1 if batch == "bulk" else 30
+            running += [(now + seconds, batch, seconds)] * picks
+            got[batch.split()[0]] += picks * seconds
+        waiting = [one for one in waiting if one.batch not in {batch for _, batch, _ in running} - {"bulk"}]
+
+    assert got["drip"] <= 1.2 * got["bulk"]
+
+
 def test_the_earlier_deadline_breaks_a_tie() -> None:
     assert pick(FairShare(), [claimant("late", hours=2), claimant("soon", hours=1)], 1) == {"soon": 1}
 
