@@ -11,6 +11,27 @@ FIRST = "tests/unit/test_first_token.py tests/simulation/test_first_token.py"
 
 FLOW = [
     Bug(
+        "an answer to a second try stands for itself alone",
+        "domain/patience.py",
+        "        weight = self._stands_for() if again else 1.0",
+        "        weight = 1.0",
+        "tests/unit/test_patience.py",
+    ),
+    Bug(
+        "second tries tell of all that was cut though they hang",
+        "domain/patience.py",
+        "self._cut * self._slow / max(self._again, self._slow)",
+        "self._cut",
+        "tests/unit/test_patience.py",
+    ),
+    Bug(
+        "a lane never learns that its long requests are slow by right",
+        "dispatch/attempts.py",
+        "            slots.patience.cut()  # for",
+        "            pass  # for",
+        "tests/simulation/test_shares.py",
+    ),
+    Bug(
         "a refusal is never noise",
         "domain/limiter_refusals.py",
         "BEYOND_NOISE = 3.0\n",

@@ -140,3 +140,22 @@ def test_slow_requests_one_at_a_time_pay_for_their_slots() -> None:
     run_virtual(main(), limit=7200)
 
     assert used["drip"] <= 1.2 * used["bulk"]
+
+
+def test_slow_requests_among_many_quick_ones_are_found_to_be_slow_by_right() -> None:
+    """At first each is cut, for others want its slot; so seldom is one answered that the lane must reckon with that."""
+    upstream = ScriptedUpstream(lambda _number, call: (30.0 if b"slow" in call.params else 1.0, answered()))
+    late: list[bool] = []
+
+    async def main() -> None:
+        async with world(upstream, limit=8) as here:
+            await here.create(10_000, workspace="quick", mark="quick")
+            for _ in range(200):
+                await here.create(1, workspace="slow", mark="slow")
+                await asyncio.sleep(5.0)
+            late.extend(seen.cut for seen in upstream.calls if seen.started_at > 450.0)
+
+    run_virtual(main(), limit=7200)
+
+    assert len(late) > 1_000
+    assert not any(late)

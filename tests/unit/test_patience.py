@@ -2,6 +2,8 @@
 
 import random
 
+import pytest
+
 from batchyard.domain.patience import ENOUGH, LEAST, Patience
 
 
@@ -53,3 +55,37 @@ def test_what_was_usual_long_ago_is_forgotten() -> None:
 
     assert patience.seconds is not None
     assert patience.seconds <= 3.0
+
+
+def mixed(cut: int, again: int, slow: int) -> Patience:
+    """A lane of a second for each, which cut so many, tried so many again, and was answered by so many of these."""
+    patience = taught(*[1.0] * 1_000)
+    for _ in range(cut):
+        patience.cut()
+    for _ in range(again):
+        patience.again()
+    for _ in range(slow):
+        patience.answered(30.0, again=True)
+    for _ in range(ENOUGH - slow):
+        patience.answered(1.0)
+    return patience
+
+
+def test_of_what_was_cut_and_waits_as_many_are_slow_as_of_what_was_tried_again() -> None:
+    assert mixed(cut=40, again=4, slow=4).seconds == pytest.approx(2.5 * 30.0, rel=0.11)
+    assert mixed(cut=40, again=2, slow=2).seconds == pytest.approx(2.5, rel=0.11)  # two tries tell of themselves alone
+    assert mixed(cut=40, again=4, slow=0).seconds == pytest.approx(2.5, rel=0.11)  # they hang
+    assert mixed(cut=40, again=40, slow=4).seconds == pytest.approx(2.5, rel=0.11)  # nine of ten do
+    assert mixed(cut=4, again=4, slow=4).seconds == pytest.approx(2.5, rel=0.11)  # they are too few to mind
+
+
+def test_nothing_that_was_cut_is_counted_twice() -> None:
+    patience = taught(*[1.0] * 1_000)
+    for _ in range(40):
+        patience.cut()
+    for _ in range(40):
+        patience.again()
+        patience.answered(30.0, again=True)
+
+    assert patience.all_but(0.05) == pytest.approx(1.0, rel=0.11)
+    assert patience.all_but(0.03) == pytest.approx(30.0, rel=0.11)

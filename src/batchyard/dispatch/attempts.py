@@ -164,6 +164,8 @@ class Attempts:
         slots = attempt.lane.slots
         attempt.sent, attempt.position = self._clock.monotonic(), slots.send()
         attempt.answers_before = slots.patience.answers
+        if attempt.suspect:
+            slots.patience.again()
         if not lease.paid:
             slots.budget.began()
         heard = nobody_listens if slots.first is None else lambda: self._hear(attempt)
@@ -216,11 +218,12 @@ class Attempts:
         slots = attempt.lane.slots
         slots.land()
         if attempt.stalled:
-            return  # it was cut for being slow, which it may have been by right
+            slots.patience.cut()  # for being slow, which it may have been by right
+            return
         if attempt.cut or (isinstance(outcome, NotStarted) and not self._may_send(attempt)):
             return  # we did not send it, or cannot tell: nothing to learn about the server
         if isinstance(outcome, Answered):
-            slots.patience.answered(now - sent)
+            slots.patience.answered(now - sent, again=attempt.suspect)
             if slots.first is not None:
                 self._hear(attempt)
             if attempt.lease.paid:
