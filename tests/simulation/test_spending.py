@@ -6,14 +6,19 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 import msgspec
+import pytest
 
 from batchyard.dispatch.spending import Spending
-from batchyard.domain.errors import StoreUnavailable
+from batchyard.domain.errors import RateLimited, StoreUnavailable
 from batchyard.domain.outcome import Answered, Outcome
 from batchyard.domain.pricing import Price, Rates
+from batchyard.domain.request import Lease, ParamsAt
 from batchyard.domain.spending import NO_CAPS, Caps, SpendCapped
+from batchyard.domain.usage import Usage
+from batchyard.ports import Ready
 from batchyard.price_book import PriceBook
 from batchyard.store.memory import MemoryStore
+from batchyard.testing.factories import MODEL, drafts, succeeded
 from batchyard.testing.time import VirtualClock, run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, answered
 from tests.simulation.world import World
@@ -161,6 +166,30 @@ def test_nothing_starts_before_what_was_spent_is_known_and_a_store_in_trouble_is
         assert here.done()["poor"] == 0
         await asyncio.sleep(10)
         assert here.done()["poor"] == 3
+        await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_a_create_counts_answers_that_are_not_committed_yet() -> None:
+    """The cap is told of before the store has what reached it: a create in between is over it too."""
+
+    async def main() -> None:
+        here = Capped(a_dollar_each(), limit=SLOTS)
+        await here.start()
+        await here.create(1, workspace="poor", models=[MODEL], mark="poor")
+        now = here.clock.now()
+        ready = Ready("b", "poor", now, now, "2023-06-01", (), MODEL, 1, now)
+        await asyncio.sleep(5)
+        await here.watch.check("poor", drafts(1))
+
+        for seq in range(100, 119):
+            lease = Lease("b", seq, 1, ParamsAt("body", 0, 1, 0), MODEL)
+            here.watch.settled(ready, msgspec.structs.replace(succeeded(lease), usage=Usage(input_tokens=DOLLAR)))
+
+        assert here.told() == [True]
+        with pytest.raises(RateLimited, match=r"has spent 20\.00"):
+            await here.watch.check("poor", drafts(1))
         await here.kill()
 
     run_virtual(main(), limit=3600)

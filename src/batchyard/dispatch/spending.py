@@ -77,7 +77,10 @@ class Spending(Unwatched):
         caps = self._caps(workspace)
         if caps.is_limit:
             lengths = drafts.lengths_by_model()
-            check(caps, await self._reading(workspace), least(lengths, await self._prices.of(lengths.keys())))
+            prices = await self._prices.of(lengths.keys())
+            began = self._clock.monotonic()
+            so_far = (await self._reading(workspace)).and_now(self._unread(workspace, began))
+            check(caps, so_far, least(lengths, prices))
 
     def may_start(self, workspace: str) -> bool:
         """Whether requests of the workspace may be started. Of one that was never read, not before it is."""
@@ -144,6 +147,14 @@ class Spending(Unwatched):
             self._note(workspace)
             if waits:
                 self._freed()
+
+    def _unread(self, workspace: str, began: float) -> float:
+        """Return what our answers cost that a reading which began then may not have."""
+        return sum(
+            self._amount(own)
+            for own in self._own.values()
+            if own.workspace == workspace and not (own.committed_at is not None and own.committed_at < began)
+        )
 
     def _forget(self, workspace: str, began: float) -> None:
         """Drop what a reading that began then has."""
