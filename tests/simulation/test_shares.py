@@ -149,13 +149,13 @@ def test_slow_requests_among_many_quick_ones_are_found_to_be_slow_by_right() -> 
 
     async def main() -> None:
         async with world(upstream, limit=8) as here:
-            await here.create(10_000, workspace="quick", mark="quick")
-            for _ in range(200):
+            await here.create(4_500, workspace="quick", mark="quick")
+            for _ in range(120):
                 await here.create(1, workspace="slow", mark="slow")
                 await asyncio.sleep(5.0)
             late.extend(seen.cut for seen in upstream.calls if seen.started_at > 450.0)
 
     run_virtual(main(), limit=7200)
 
-    assert len(late) > 1_000
+    assert len(late) > 500
     assert not any(late)
