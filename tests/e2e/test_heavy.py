@@ -33,15 +33,20 @@ def small_requests(size: int) -> Iterator[bytes]:
     yield b"]}"
 
 
-def large_requests(size: int) -> Iterator[bytes]:
-    """A body of requests of just under 32 MB."""
+def filled(size: int, begin: bytes, one: bytes, end: bytes) -> Iterator[bytes]:
+    """A body of requests of just under 32 MB: the model, ``begin``, very many times ``one``, ``end``."""
     yield b'{"requests":['
     for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":"' % (b"," if number else b"", number)
+        yield b'%b{"custom_id":"r%d","params":{"model":"simulator"%b' % (b"," if number else b"", number, begin)
         for _ in range(31):
-            yield b"a" * MB
-        yield b'"}}'
+            yield one * (MB // len(one))
+        yield end + b"}}"
     yield b"]}"
+
+
+def large_requests(size: int) -> Iterator[bytes]:
+    """Requests that are all text."""
+    return filled(size, b',"pad":"', b"a", b'"')
 
 
 def create(server: ServerProcess, body: Iterator[bytes]) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.e2e.processes import HEADERS, CountingUpstream, ServerProcess
-from tests.e2e.test_heavy import MB, Shape, create, large_requests, peak_mb, small_requests
+from tests.e2e.test_heavy import MB, Shape, create, filled, large_requests, peak_mb, small_requests
 
 LONGEST_MS = 100.0
 RESULTS_MB = 16
@@ -21,59 +21,28 @@ SCRIPT = Path(__file__).with_name("watched_server.py")
 
 
 def numbers(size: int) -> Iterator[bytes]:
-    """A body of requests of just under 32 MB, each all numbers: the slowest JSON to judge."""
-    yield b'{"requests":['
-    for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":[0' % (b"," if number else b"", number)
-        for _ in range(31):
-            yield b",1" * (MB // 2)
-        yield b"]}}"
-    yield b"]}"
+    """Requests that are all numbers."""
+    return filled(size, b',"pad":[0', b",1", b"]")
 
 
 def brackets(size: int) -> Iterator[bytes]:
-    """A body of requests of just under 32 MB, each all brackets and escapes."""
-    yield b'{"requests":['
-    for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":[[]' % (b"," if number else b"", number)
-        for _ in range(31):
-            yield rb',["\""]' * (MB // 7)
-        yield b"]}}"
-    yield b"]}"
+    """Requests that are all brackets and escapes."""
+    return filled(size, b',"pad":[[]', rb',["\""]', b"]")
 
 
 def towers(size: int) -> Iterator[bytes]:
-    """A body of requests of just under 32 MB, each all brackets 400 deep."""
-    tower = b"," + b"[" * 400 + b"]" * 400
-    yield b'{"requests":['
-    for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":[[]' % (b"," if number else b"", number)
-        for _ in range(31):
-            yield tower * (MB // len(tower))
-        yield b"]}}"
-    yield b"]}"
+    """Requests that are all brackets 400 deep."""
+    return filled(size, b',"pad":[[]', b"," + b"[" * 400 + b"]" * 400, b"]")
 
 
 def members(size: int) -> Iterator[bytes]:
-    """A body of requests of just under 32 MB, each all members of one name."""
-    yield b'{"requests":['
-    for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator"' % (b"," if number else b"", number)
-        for _ in range(31):
-            yield b',"a":1' * (MB // 6)
-        yield b"}}"
-    yield b"]}"
+    """Requests that are all members of one name."""
+    return filled(size, b"", b',"a":1', b"")
 
 
 def wide(size: int) -> Iterator[bytes]:
-    """A body whose text is not ASCII."""
-    yield b'{"requests":['
-    for number in range(size // (32 * MB)):
-        yield b'%b{"custom_id":"r%d","params":{"model":"simulator","pad":"' % (b"," if number else b"", number)
-        for _ in range(31):
-            yield "ü".encode() * (MB // 2)
-        yield b'"}}'
-    yield b"]}"
+    """Requests whose text is not ASCII."""
+    return filled(size, b',"pad":"', "ü".encode(), b'"')
 
 
 class WatchedServer(ServerProcess):

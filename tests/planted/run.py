@@ -90,14 +90,14 @@ def main(words: list[str]) -> int:
                 shutil.copy(source, copy / part)
         for bug in chosen:
             if is_too_late(MINUTES):
-                print(f"{LEFT}{bug.name}", flush=True)  # noqa: T201
+                print(f"{LEFT}{bug.name}", flush=True)  # noqa: T201 this is its output
                 continue
             catcher = caught(bug, copy, catchers.get(bug.name))
             tried, missed = tried + 1, missed + (catcher is None)
             print(f"{'caught' if catcher else 'MISSED'}  {bug.name}", flush=True)  # noqa: T201 this is its output
             if learn:
                 note(catchers, bug.name, catcher)
-    print(f"{tried - missed} passed, {missed} failed")  # noqa: T201
+    print(f"{tried - missed} passed, {missed} failed")  # noqa: T201 this is its output
     return 1 if missed else 0
 
 

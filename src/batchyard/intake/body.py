@@ -50,14 +50,18 @@ class Intake:
         self._limits = limits
         self._window_bytes = window_bytes
         self._digest = hashlib.sha256(usedforsecurity=False)
+        self._size = 0
         self._buffer = bytearray()
-        self._size = self._at = self._dropped = self._offset = self._one_by_one_until = self._judged_bytes = 0
+        self._at = self._dropped = self._offset = self._one_by_one_until = 0
         self._scanner = Scanner(DEEPEST + 1)
-        self._expect, self._key = Expect.BODY, ""
+        self._expect = Expect.BODY
+        self._key = ""
         self._unknown_key: str | None = None
+        self._has_requests = False
         self._wrong: InvalidRequest | None = None
         self._judging: Iterator[None] | None = None
-        self._whole, self._is_paused, self._has_requests, self._members = False, False, False, 0
+        self._judged_bytes = 0
+        self._whole, self._is_paused, self._members = False, False, 0
         self._custom_ids: set[str] = set()
         self._pieces: list[Piece] = []
         self._refusal: BatchyardError | None = None
@@ -81,11 +85,6 @@ class Intake:
     def held_bytes(self) -> int:
         """About how much memory it takes now: what is read, and what it knows of the requests before."""
         return len(self._buffer) + self._judged_bytes + requests.DRAFT_BYTES * len(self.drafts)
-
-    @property
-    def is_within(self) -> bool:
-        """Whether a value has begun whose end is not there yet."""
-        return self._scanner.is_within
 
     @property
     def is_behind(self) -> bool:
@@ -279,7 +278,8 @@ class Intake:
         if self._members > grammar.MOST_MEMBERS:
             raise requests.too_many_members(self._unknown_key)
         if key == "requests":
-            self._has_requests, self._wrong = True, None
+            self._has_requests = True
+            self._wrong = None
             self.drafts = Drafts()
             self._custom_ids.clear()
         else:

@@ -32,8 +32,6 @@ from batchyard.web.settings import WebSettings
 
 PORTION = 256 * 1024
 """Bytes given to intake at once: some milliseconds of the event loop."""
-PORTION_OF_ONE = 64 * 1024
-"""The same within a single large request, which is searched for its end: brackets 400 deep take four times as long."""
 LARGE_PIECE = 1024 * 1024
 LONGEST_IDEMPOTENCY_KEY = 255
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -142,10 +140,9 @@ class Creates:
             more = message.get("more_body", False)
             window += message.get("body", b"")
             while len(window) >= PORTION or (window and not more):
-                size = PORTION_OF_ONE if intake.is_within else PORTION
-                promise.writes(len(window[:size]))
-                portion = bytes(window[:size])
-                del window[:size]
+                promise.writes(len(window[:PORTION]))
+                portion = bytes(window[:PORTION])
+                del window[:PORTION]
                 pieces = await self._fed(intake, portion)
                 part.hold(intake.held_bytes)
                 await _write(writer, pieces)
