@@ -45,6 +45,11 @@ def wide(size: int) -> Iterator[bytes]:
     return filled(size, b',"pad":"', "ü".encode(), b'"')
 
 
+def blanks(size: int) -> Iterator[bytes]:
+    """Requests that are all blanks in one run."""
+    return filled(size, b',"pad":[0', b" " * 64, b"]")
+
+
 class WatchedServer(ServerProcess):
     """Its loop ticks, and tells of the longest turn."""
 
@@ -133,7 +138,7 @@ def turns(folder: Path, shape: Shape, size: int, count: int, results_mb: int = 3
 
 @pytest.mark.accept
 @pytest.mark.parametrize("count", [1, 8])
-@pytest.mark.parametrize("shape", [small_requests, large_requests, numbers, brackets, towers, members, wide])
+@pytest.mark.parametrize("shape", [small_requests, large_requests, numbers, brackets, towers, members, wide, blanks])
 def test_creates_of_256_mb_stall_no_download(tmp_path: Path, shape: Shape, count: int) -> None:
     told = turns(tmp_path, shape, 250 * MB, count)
 

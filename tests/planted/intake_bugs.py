@@ -94,9 +94,16 @@ INTAKE = [
     Bug(
         "a value that ends where it begins has no end",
         "intake/body.py",
-        "if (len(self._buffer) if end is None else end) - start > most",
-        "if (end or len(self._buffer)) - start > most",
+        "        if end is None:\n            return -",
+        "        if not end:\n            return -",
         TESTS,
+    ),
+    Bug(
+        "a value that is too long is read to its end",
+        "intake/body.py",
+        "if self._scanner.seen > most",
+        "if end is not None and self._scanner.seen > most",
+        "tests/unit/test_intake.py",
     ),
     Bug(
         "too deep or too long is a matter of chunks",
@@ -122,8 +129,8 @@ INTAKE = [
     Bug(
         "an escape is split at the end of a block",
         "intake/scan.py",
-        "                block = block[:-1]  # what",
-        "                pass  # what",
+        "            block = block[:-1]  # what",
+        "            pass  # what",
         TESTS,
     ),
     Bug(
@@ -164,8 +171,8 @@ INTAKE = [
     Bug(
         "the pieces of a large value are not judged",
         "intake/outline.py",
-        "                    _anything.decode(piece)",
-        "                    bytes(piece)",
+        "                        _anything.decode(piece)",
+        "                        bytes(piece)",
         OUTLINE,
     ),
     Bug(
@@ -216,6 +223,34 @@ INTAKE = [
         "        if lowest <= TOP:",
         "        if lowest < TOP:",
         OUTLINE,
+    ),
+    Bug(
+        "numbers become one where the blanks between them are left out",
+        "intake/outline.py",
+        'b" ".join((*kept',
+        'b"".join((*kept',
+        OUTLINE,
+    ),
+    Bug(
+        "a megabyte of blanks is decoded in one go",
+        "intake/outline.py",
+        "            self._blanks.append((begin, end))",
+        "            pass",
+        OUTLINE,
+    ),
+    Bug(
+        "blanks that were left out are left out again",
+        "intake/outline.py",
+        "        self._blanks.clear()\n",
+        "",
+        OUTLINE,
+    ),
+    Bug(
+        "a portion of a large value is looked at in one go",
+        "intake/body.py",
+        "return -((before - self._scanner.seen) // FIRST_BLOCK)",
+        "return int(before < self._scanner.seen)",
+        "tests/unit/test_intake_steps.py",
     ),
     Bug(
         "a large value is judged in one go",

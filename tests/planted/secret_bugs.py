@@ -44,8 +44,8 @@ SECRET = [
     Bug(
         "small values are read in one step, however many there are",
         "intake/body.py",
-        "while taken != most and",
-        "while",
+        "            most -= taken\n",
+        "            pass\n",
         STEPS,
     ),
     Bug(

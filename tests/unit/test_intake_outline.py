@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -117,6 +118,8 @@ MARKS = [
     b'"x":',
     b"1",
     b" ",
+    b"\t\n" * 20,
+    b" " * 120,
     b"\\",
     b'\\"',
     b"{}",
@@ -135,10 +138,27 @@ MARKS = [
 @MANY
 def test_whatever_stands_between_brackets_is_judged_as_a_parser_does(parts: list[bytes], block: int) -> None:
     value = b'{"a":[%b]}' % b"".join(parts)
-    if Scanner(500).end(bytearray(value), 0, whole=True) != len(value):
+    if end_of(value) != len(value):
         return
 
     assert in_pieces(value, block) == at_once(value)
+
+
+def end_of(value: bytes) -> int | None:
+    """Return where the value ends, if it does."""
+    scanner, buffer, seen, end = Scanner(500), bytearray(value), -1, None
+    while end is None and seen < scanner.seen:
+        seen = scanner.seen
+        end = scanner.end(buffer, 0, whole=True)
+    return end
+
+
+@pytest.mark.parametrize("block", [2, 3, 5, 9])
+@pytest.mark.parametrize("between", [b"1%b1", b'"a"%b"a"', b"[]%b1", b"1%b,1", b"tr%bue", b"1,%b1", b"[%b]"])
+def test_blanks_keep_apart_what_is_around_them(between: bytes, block: int) -> None:
+    for size in range(6 * block):
+        for value in (b"[1,%b]" % between, b'{"a":%b}' % between):
+            assert in_pieces(value % (b" " * size), block) == at_once(value % (b" " * size))
 
 
 def at_once(value: bytes) -> tuple[str, int] | None:
@@ -219,6 +239,22 @@ def test_what_is_wrong_far_within_a_large_request_is_told_with_its_place() -> No
 
     assert f"invalid character at byte {body.index(b'tru') + 1}" in in_pieces.value.message
     assert in_pieces.value.message == at_once.value.message
+
+
+def test_blanks_that_cannot_be_cut_are_left_out_where_it_is_json() -> None:
+    decoded: list[int] = []
+
+    def decode(value: Any) -> msgspec.Raw:
+        decoded.append(len(value))
+        return msgspec.json.decode(value, type=msgspec.Raw)
+
+    blanks = b" " * (2 * MB)
+    with patch.object(outline, "_anything", SimpleNamespace(decode=decode)):
+        in_steps(b'{"requests":[{"custom_id":"a","params":{"pad":[0%b,%b1,%b[%b{%b}%b]%b]}}]}' % ((blanks,) * 7))
+    assert max(decoded) < 8 * outline.BLOCK_BYTES
+
+    with pytest.raises(InvalidRequest, match=rf"expected ',' or '\]' at byte {43 + len(blanks)}$"):
+        in_steps(b'{"requests":[{"custom_id":"a","params":[1,1%b1]}]}' % blanks)
 
 
 def test_an_unknown_member_of_a_body_is_gone_through_in_steps_too() -> None:

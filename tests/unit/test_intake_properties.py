@@ -187,11 +187,13 @@ def test_the_end_of_a_value_does_not_depend_on_the_cutting(parts: list[bytes], c
     text = b"".join(parts)
 
     def end(sizes: tuple[int, ...]) -> int | None:
-        scanner, buffer, turn = Scanner(5), bytearray(), 0
-        while len(buffer) < len(text):
-            size = sizes[turn % len(sizes)]
-            buffer += text[len(buffer) : len(buffer) + size]
-            turn += 1
+        scanner, buffer, turn, seen = Scanner(5), bytearray(), 0, -1
+        while len(buffer) < len(text) or seen < scanner.seen:
+            if seen == scanner.seen or not buffer:
+                size = sizes[turn % len(sizes)]
+                buffer += text[len(buffer) : len(buffer) + size]
+                turn += 1
+            seen = scanner.seen
             try:
                 found = scanner.end(buffer, 0, whole=len(buffer) == len(text))
             except TooDeep as deep:

@@ -11,6 +11,7 @@ from batchyard.intake.body import MOST_STEPS, Intake, Limits
 from batchyard.intake.grammar import MOST_MEMBERS
 from batchyard.intake.prefix import FEWEST_BYTES, MOST_OPENERS, MOST_SEARCHED
 from batchyard.intake.requests import Piece
+from batchyard.intake.scan import FIRST_BLOCK, LARGEST_BLOCK
 
 ONE = b'{"custom_id":"a","params":{}}'
 LARGE = requests.LARGE_BYTES
@@ -46,6 +47,18 @@ def test_many_small_values_are_read_in_steps_and_come_to_the_same() -> None:
     assert steps >= 8_000 // MOST_STEPS
     assert params == whole
     assert list(intake.drafts.rows()) == list(at_once.drafts.rows())
+
+
+def test_a_large_value_is_looked_at_in_steps() -> None:
+    text = b'{"requests":[{"custom_id":"a","params":{"pad":[%b' % (b"[],[]," * (LARGE // 6))
+    intake = Intake(Limits())
+    intake.feed(text)
+    steps = 0
+    while intake.is_behind:
+        intake.feed(b"")
+        steps += 1
+
+    assert steps >= len(text) // (MOST_STEPS * FIRST_BLOCK + LARGEST_BLOCK)
 
 
 def test_what_is_wrong_after_many_small_values_is_said_all_the_same() -> None:

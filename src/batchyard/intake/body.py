@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from batchyard.domain.errors import BatchyardError, InvalidRequest, TooLarge
 from batchyard.domain.request import Drafts
@@ -19,14 +20,14 @@ from batchyard.intake.borders import cuts
 from batchyard.intake.grammar import Expect
 from batchyard.intake.outline import Outline
 from batchyard.intake.requests import Judged, Piece
-from batchyard.intake.scan import Scanner, TooDeep
+from batchyard.intake.scan import FIRST_BLOCK, Scanner, TooDeep
 from batchyard.intake.values import DEEPEST, judge, malformed, too_deep
 
 WINDOW_BYTES = 256 * 1024
 """How much is decoded in one call: long enough that the call costs little, short enough that the loop goes on."""
 
 MOST_STEPS = 400
-"""Marks and values that are read in one call, some 20 µs each."""
+"""Marks, values and blocks of ``FIRST_BLOCK`` bytes that are read in one call, some 20 µs each."""
 
 _BLANK = re.compile(rb"[ \t\n\r]*+")
 
@@ -79,7 +80,7 @@ class Intake:
     def finish(self) -> Sequence[Piece]:
         """End the body: it was whole and right, or this raises."""
         self._whole = True
-        return self._read(b"", most_steps=None)
+        return self._read(b"", most_steps=inf)
 
     @property
     def held_bytes(self) -> int:
@@ -96,7 +97,7 @@ class Intake:
         """The hash of all bytes fed, in hexadecimal."""
         return self._digest.hexdigest()
 
-    def _read(self, chunk: bytes, *, most_steps: int | None) -> Sequence[Piece]:
+    def _read(self, chunk: bytes, *, most_steps: float) -> Sequence[Piece]:
         if self._refusal is not None:
             raise self._refusal
         try:
@@ -104,7 +105,7 @@ class Intake:
                 raise TooLarge(f"Request exceeds the maximum size of {self._limits.max_body_bytes} bytes")
             self._buffer += chunk
             self._take_steps(most_steps)
-            if most_steps is None:
+            if most_steps == inf:
                 self._check_end()
         except BatchyardError as refusal:
             self._refusal = refusal
@@ -114,24 +115,23 @@ class Intake:
         pieces, self._pieces = self._pieces, []
         return pieces
 
-    def _take_steps(self, most: int | None) -> None:
+    def _take_steps(self, most: float) -> None:
         self._go_on()
-        taken = 0
-        while taken != most and (most is None or self._judging is None) and self._step():
-            taken += 1
-        self._is_paused = taken == most
+        while most > 0 and (most == inf or self._judging is None) and (taken := self._step()):
+            most -= taken
+        self._is_paused = most <= 0
 
-    def _step(self) -> bool:
-        """Go on by a mark, a value or a window; False if that needs more bytes."""
+    def _step(self) -> int:
+        """Go on by a mark, a value, a block or a window: how many steps that is, 0 if it needs more bytes."""
         if self._judging is not None:
             self._go_on()
-            return True
-        if self._scanner.is_within:
+            return 1
+        if self._scanner.seen:
             return self._value()
         blank = _BLANK.match(self._buffer, self._at)
         self._at = blank.end() if blank else self._at
         if self._at == len(self._buffer):
-            return False
+            return 0
         byte = self._buffer[self._at]
         if self._expect is Expect.VALUE and self._key == "requests" and byte == ord("["):
             self._expect = Expect.FIRST_REQUEST
@@ -140,14 +140,14 @@ class Intake:
         else:
             return self._begin_value(byte)
         self._at += 1
-        return True
+        return 1
 
     @property
     def _position(self) -> int:
         """Where in the body reading stands."""
         return self._dropped + self._at
 
-    def _begin_value(self, byte: int) -> bool:
+    def _begin_value(self, byte: int) -> int:
         if self._expect in grammar.MARKS or (self._expect in grammar.KEYS and byte != ord('"')):
             raise malformed(f"expected {self._expect.value}", self._position)
         if self._expect in grammar.REQUESTS:
@@ -155,9 +155,9 @@ class Intake:
                 raise requests.too_many(self._limits.max_requests)
             if self._position >= self._one_by_one_until:
                 if len(self._buffer) - self._at < self._window_bytes and not self._whole:
-                    return False
+                    return 0
                 if self._window():
-                    return True
+                    return 1
                 self._one_by_one_until = self._position + self._window_bytes
         return self._value()
 
@@ -196,22 +196,22 @@ class Intake:
         self._offset += sum(lengths)
         self._pieces.append(memoryview(judged.params[0]) if len(lengths) == 1 else b"".join(judged.params))
 
-    def _value(self) -> bool:
-        """Read one value to its end and judge it; False if its end is not there yet."""
-        start, most = self._at, self._limits.max_request_bytes
+    def _value(self) -> int:
+        """Read on in a value, and judge it at its end: how many steps that was, 0 if more is not there yet."""
+        start, most, before = self._at, self._limits.max_request_bytes, self._scanner.seen
         try:
             end = self._scanner.end(self._buffer, start, whole=self._whole)
         except TooDeep as error:
             raise (self._too_long() if error.size > most else too_deep(self._position)) from None
-        if (len(self._buffer) if end is None else end) - start > most:
+        if self._scanner.seen > most:
             raise self._too_long()
         if end is None:
-            return False
+            return -((before - self._scanner.seen) // FIRST_BLOCK)
         position = self._position
         self._scanner.reset()
         self._at = end
         self._judge(self._taken(start, end), position)
-        return True
+        return 1
 
     def _taken(self, start: int, end: int) -> bytearray:
         """Return what was read last; a large value is not copied, it keeps the buffer, and the rest gets a new one."""

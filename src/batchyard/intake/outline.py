@@ -69,6 +69,7 @@ class Outline:
         self._keys: list[Span] = [(0, 0)] * TOP
         self._begins = [-1] * TOP
         self._inner: dict[str, Span] = {}
+        self._blanks: list[Span] = []
 
     def steps(self) -> Iterator[None]:
         """Go through the value, step by step. Raises ``NotJson``, and ``RecursionError`` where it nests too deep."""
@@ -79,7 +80,11 @@ class Outline:
                 block = block[:-1]  # what it escapes comes with the next block
             parts = block.split(b'"')
             size, may_cut = _cut(parts, self._string >= 0)
+            if not may_cut and self._string < 0:
+                self._leave_out(at, at + len(block) - len(block.lstrip(_BLANK)))
             self._follow(block[:size], parts, at)
+            if not may_cut and self._string < 0:
+                self._leave_out(at + len(block.rstrip(_BLANK)), at + size)
             at += size
             opened, closed = (self._opened(), self._closed()) if may_cut else (b"", b"")
             if opened and len(closed) <= len(self._value) - at and len(opened) <= at:
@@ -110,12 +115,32 @@ class Outline:
             stood = bytes(view[first : span[0]]), bytes(view[span[1] : last])
             view[first : span[0]], view[span[1] : last] = before, after
             try:
-                with view[first:last] as piece:
-                    _anything.decode(piece)
+                if not self._blanks or not self._is_json_without_blanks(view, first, last):
+                    with view[first:last] as piece:
+                        _anything.decode(piece)
             except msgspec.MsgspecError as error:
                 raise NotJson(error, first) from None
             finally:
                 view[first : span[0]], view[span[1] : last] = stood
+
+    def _leave_out(self, begin: int, end: int) -> None:
+        """Take down that there are only blanks, which do not matter if a decoder finds JSON without them."""
+        begin = max(begin, self._blanks[-1][1] if self._blanks else 0)
+        if begin < end:
+            self._blanks.append((begin, end))
+
+    def _is_json_without_blanks(self, view: memoryview, first: int, last: int) -> bool:
+        """Decode it without the blanks of blocks that could not be cut, which may be many."""
+        kept = []
+        for begin, end in self._blanks:
+            kept.append(view[first:begin])
+            first = end
+        self._blanks.clear()
+        try:
+            _anything.decode(b" ".join((*kept, view[first:last])))
+        except msgspec.MsgspecError:
+            return False  # with them, the decoder says where
+        return True
 
     def _opened(self) -> bytes:
         """Return JSON that has come to where we are: after a comma, or within a string."""

@@ -9,7 +9,7 @@ import re
 from itertools import accumulate
 
 FIRST_BLOCK = 256
-LARGEST_BLOCK = 64 * 1024
+LARGEST_BLOCK = 16 * 1024
 
 _MARK = re.compile(rb'["\[\]{}]')
 _SCALAR_END = re.compile(rb'[ \t\n\r,:"\[\]{}]')
@@ -45,31 +45,27 @@ class Scanner:
         self._block_bytes = FIRST_BLOCK
 
     @property
-    def is_within(self) -> bool:
-        """Whether a value has begun and not ended yet."""
-        return self._seen > 0
+    def seen(self) -> int:
+        """How many bytes of the value were looked at; above 0 it has begun and not ended yet."""
+        return self._seen
 
     def end(self, buffer: bytearray, start: int, *, whole: bool) -> int | None:
-        """Return the index after the value that begins at ``start``, or None if it may go on.
+        """Look at one more block of the value at ``start``: return the index after the value, None if it may go on.
 
-        Call it again with more bytes after ``start``, wherever that lies in the buffer by then. ``whole`` says that
-        there will be no more. Raises ``TooDeep``.
+        Call it again, as long as it sees more, and then with more bytes after ``start``, wherever that lies in the
+        buffer by then. ``whole`` says that there will be no more. Raises ``TooDeep``.
         """
         self._first = self._first or bytes(buffer[start : start + 1])
         if self._first not in b'"[{':
             return self._scalar_end(buffer, start, whole=whole)
-        while True:
-            begin = start + self._seen
-            block = without_escapes(bytes(buffer[begin : begin + self._block_bytes]))
-            if block.endswith(b"\\"):
-                block = block[:-1]  # what it escapes comes with the next block
-            if not block:
-                return None
-            end = self._block_end(block)
-            self._seen += len(block) if end is None else end
-            if end is not None:
-                return start + self._seen
-            self._block_bytes = min(2 * self._block_bytes, LARGEST_BLOCK)
+        begin = start + self._seen
+        block = without_escapes(bytes(buffer[begin : begin + self._block_bytes]))
+        if block.endswith(b"\\"):
+            block = block[:-1]  # what it escapes comes with the next block
+        end = self._block_end(block) if block else None
+        self._seen += len(block) if end is None else end
+        self._block_bytes = min(2 * self._block_bytes, LARGEST_BLOCK)
+        return None if end is None else start + self._seen
 
     def _scalar_end(self, buffer: bytearray, start: int, *, whole: bool) -> int | None:
         found = _SCALAR_END.search(buffer, start + self._seen)
