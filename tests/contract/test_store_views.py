@@ -47,6 +47,20 @@ def test_what_answers_used_is_added_up_by_day_workspace_and_model(yard: Yard) ->
     assert list(yard.run(yard.store.views.usage("w1", TOMORROW, TOMORROW, by_batch=False))) == mine[2:]
 
 
+def test_what_the_lease_does_not_name_counts_under_the_name_of_its_settlement(yard: Yard) -> None:
+    batch = yard.create(4, models=["m", "", "", ""])
+    [named] = yard.lease(batch, model="m")
+    first, second, third = yard.lease(batch, model="")
+    yard.settle(replace(used(named), named="x"), replace(used(first), named="k"), used(second))
+    yard.settle(replace(used(third), named="k"))
+
+    assert usage(yard) == [
+        Used(TODAY, "w1", "", "", 1, SOME),
+        Used(TODAY, "w1", "k", "", 2, SOME + SOME),
+        Used(TODAY, "w1", "m", "", 1, SOME),
+    ]
+
+
 def test_usage_by_batch_is_told_to_its_own_workspace(yard: Yard) -> None:
     one, two = yard.create(1), yard.create(2)
     yard.settle(*[used(lease) for lease in [*yard.lease(one), *yard.lease(two)]])

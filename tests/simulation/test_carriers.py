@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from batchyard.dispatch.carrier_place import Gathering
+from batchyard.dispatch.lanes import Lanes, Place
 from batchyard.domain.errors import StoreDamaged
 from batchyard.domain.events import BatchStopped, CarrierMade, CarrierStranded, CarrierTrouble, LaneHeld, StoreFailed
 from batchyard.domain.outcome import Failed, Held, NotStarted, Outcome, Refused, Settlement
-from batchyard.domain.request import Lease
+from batchyard.domain.request import MAX_MODELS, Lease
 from batchyard.domain.result import RequestError
+from batchyard.domain.routes import Route, Target
 from batchyard.ports import Carrier, NewCarrier, Pick, Turn
 from batchyard.testing.batch_upstreams import LOST, Trouble
 from batchyard.testing.blobs import MemoryBlobs
@@ -51,6 +53,27 @@ def test_models_go_their_own_ways() -> None:
             assert [len(made.entries) for made in here.batches.ours] == [20]
 
     run_virtual(main(), limit=600)
+
+
+def test_what_is_not_stored_with_its_model_counts_under_that_of_its_answer() -> None:
+    class AllTravel(CarrierWorld):
+        def lanes(self) -> Lanes:
+            place = Place("many", self.upstream, self.limit, by_batch=True)
+            self.made_lanes = Lanes([place], [Route(("*",), (Target("many"),))], self.clock, self.events.append)
+            return self.made_lanes
+
+    async def main() -> None:
+        here = AllTravel()
+        await here.start()
+        models = [f"m{number}" for number in range(MAX_MODELS - 1)] + ["beyond"] * 5
+        batch = await here.create(len(models), models=models, named=True)
+        assert await here.kinds(batch) == ["succeeded"] * len(models)
+
+        rows = await here.kept.views.batch_usage("w", [batch.id])
+        assert {row.model: row.requests for row in rows} == dict.fromkeys(models[: MAX_MODELS - 1], 1) | {"scripted": 5}
+        await here.kill()
+
+    run_virtual(main(), limit=100_000)
 
 
 @pytest.mark.parametrize("model", [None, BATCHED])

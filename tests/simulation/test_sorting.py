@@ -44,6 +44,8 @@ def test_each_goes_its_own_way_and_no_limit_is_passed(seed: int) -> None:
         asked = ["third" if model.startswith("b-3") else model for model in models if model.startswith("b-")]
         assert sorted(names(two)) == sorted(asked)
         assert one.most_in_flight == two.most_in_flight == 4
+        rows = await here.kept.views.batch_usage("w", [batch.id])
+        assert {row.model: row.requests for row in rows} == {model: 1 for model in models if model != "c-1"}
         await here.kill()
 
     run_virtual(main(), limit=1000)

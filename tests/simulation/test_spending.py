@@ -12,7 +12,7 @@ from batchyard.dispatch.spending import Spending
 from batchyard.domain.errors import RateLimited, StoreUnavailable
 from batchyard.domain.outcome import Answered, Outcome
 from batchyard.domain.pricing import Price, Rates
-from batchyard.domain.request import Lease, ParamsAt
+from batchyard.domain.request import MAX_MODELS, Lease, ParamsAt
 from batchyard.domain.spending import NO_CAPS, Caps, SpendCapped
 from batchyard.domain.usage import Usage
 from batchyard.ports import Ready
@@ -83,6 +83,27 @@ def test_what_goes_beyond_a_cap_is_at_most_what_was_in_flight_and_others_go_on()
         assert 20 <= here.done()["poor"] < 20 + SLOTS
         assert here.done()["rich"] == 100
         assert here.told() == [True]
+        await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_models_beyond_those_that_are_stored_count_at_their_price() -> None:
+    dear = PriceBook([("dear", Price.of(Rates.of(2.0, 10.0))), ("*", Price.of(Rates.of(0.0, 0.0)))])
+
+    async def main() -> None:
+        here = Capped(a_dollar_each(), limit=SLOTS)
+        await here.start()
+        here.watch._prices = dear
+        models = [f"m{number}" for number in range(MAX_MODELS)] + ["dear"] * 200
+        batch = await here.create(len(models), workspace="poor", models=models, named=True)
+        await asyncio.sleep(600)
+
+        assert isinstance(here.upstream, ScriptedUpstream)
+        paid = sum(b'"dear"' in seen.call.params for seen in here.upstream.calls)
+        assert 20 <= paid < 20 + SLOTS
+        rows = await here.kept.views.batch_usage("poor", [batch.id])
+        assert {row.model: row.requests for row in rows}["dear"] == paid
         await here.kill()
 
     run_virtual(main(), limit=3600)

@@ -4,6 +4,9 @@ import asyncio
 import zlib
 from collections.abc import Callable, Iterable
 
+import msgspec
+
+from batchyard.dispatch.beside import beside, kept_model_of
 from batchyard.dispatch.held import LARGE_BYTES, Held
 from batchyard.dispatch.lanes import Lane
 from batchyard.dispatch.running import Attempt, Running
@@ -136,6 +139,8 @@ class Attempts:
         settlement = settle(attempt.lease, outcome, attempt.started_at, self._clock.now(), self._jitter())
         if isinstance(settlement, Retry):
             settlement = self._troubled.in_time(attempt, settlement, self._clock.monotonic())
+        elif attempt.named:
+            settlement = msgspec.structs.replace(settlement, named=attempt.named)
         self._settle(attempt, settlement, outcome)
 
     async def _call_with_room(self, attempt: Attempt) -> Outcome:
@@ -170,9 +175,9 @@ class Attempts:
             slots.budget.began()
         heard = nobody_listens if slots.first is None else lambda: self._hear(attempt)
         call = Call(params, batch.version, batch.betas, is_wanted=lambda: self._may_send(attempt), heard=heard)
-        asks = attempt.lane.asks  # a large call beside the loop, which would stand still while its model is renamed
-        large = len(params) >= LARGE_BYTES
-        asked = await asyncio.to_thread(asks, call, lease.model) if large else asks(call, lease.model)
+        if not lease.model:
+            attempt.named = await kept_model_of(params)
+        asked = await beside(len(params), attempt.lane.asks, call, lease.model)
         outcome = await attempt.lane.upstream.attempt(asked)
         return without_echo(outcome, params)
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 
+from batchyard.dispatch.beside import beside
 from batchyard.domain.carrier_line import custom_id
 from batchyard.domain.events import DamageFound, Emit
 from batchyard.domain.request import Lease
@@ -57,7 +58,7 @@ class Packing:
         for lease in leases:
             try:
                 call = await self._call(lease)
-                wrong = self._judge(call)
+                wrong = await beside(len(call.params), self._judge, call)
             except Damaged as damage:
                 self._emit(DamageFound(lease.params.blob, str(damage)))
                 call, wrong = None, _DAMAGED
@@ -91,7 +92,8 @@ class Packing:
         params = await self._blobs.read(at.blob, at.offset, at.length)
         if zlib.crc32(params) != at.crc:
             raise Damaged("the stored params fail their checksum")
-        return self._asks(Call(params, self._carrier.version, self._carrier.betas), lease.model)
+        call = Call(params, self._carrier.version, self._carrier.betas)
+        return await beside(len(params), self._asks, call, lease.model)
 
 
 def _sendable(part: bytearray, may_send: Callable[[], bool]) -> bytes:

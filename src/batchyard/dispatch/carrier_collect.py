@@ -8,11 +8,12 @@ from enum import Enum
 
 import msgspec
 
+from batchyard.dispatch.beside import kept_model_of
 from batchyard.dispatch.carrier_place import Standby
 from batchyard.dispatch.carrier_tender import Tender
 from batchyard.domain.carrier_line import CarrierLine, seq_of
 from batchyard.domain.events import CarrierSent
-from batchyard.domain.outcome import Answered, Held, Outcome, Settlement
+from batchyard.domain.outcome import Answered, Finish, Held, Outcome, Settlement
 from batchyard.domain.request import Lease
 from batchyard.domain.retry import settle
 from batchyard.ports import Carrier
@@ -71,7 +72,7 @@ class Collection:
                 if not self.proven and (ended := await self._prove(read)) is not None:
                     return ended
                 for line in read:
-                    if (settled := self._settlement(line)) is not None:
+                    if (settled := await self._settlement(line)) is not None:
                         group.append(settled)
                         size += len(line.outcome.message) if isinstance(line.outcome, Answered) else 0
                     if len(group) >= GROUP or size >= GROUP_BYTES:
@@ -96,7 +97,7 @@ class Collection:
         self.proven = True
         return None
 
-    def _settlement(self, line: CarrierLine) -> tuple[Settlement, Outcome] | None:
+    async def _settlement(self, line: CarrierLine) -> tuple[Settlement, Outcome] | None:
         """Return what becomes of the member that the line is for; None for a line of nobody, or of one that had one."""
         seq = seq_of(self._carrier.id, line.custom_id)
         lease = None if seq is None else self._members.pop(seq, None)
@@ -106,6 +107,8 @@ class Collection:
             self._standby.went_badly(line.outcome, self._carrier.lane)
         now = self._tender.clock.now()
         settlement = settle(lease, line.outcome, self._carrier.created_at, now, self._jitter)
+        if isinstance(settlement, Finish) and isinstance(line.outcome, Answered) and not lease.model:
+            settlement = msgspec.structs.replace(settlement, named=await kept_model_of(line.outcome.message))
         if line.ended:
             trace = msgspec.structs.replace(settlement.trace, reason=line.ended)
             settlement = msgspec.structs.replace(settlement, trace=trace)

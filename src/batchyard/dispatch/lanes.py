@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from batchyard.dispatch.beside import beside
 from batchyard.dispatch.interactive import Interactive
 from batchyard.dispatch.nowhere import Nowhere
 from batchyard.dispatch.slots import Server, Slots
@@ -69,7 +70,7 @@ class Lane:
         slots = self.slots
         slots.send()
         try:
-            outcome = await self.upstream.attempt(self.asks(call, model))
+            outcome = await self.upstream.attempt(await beside(len(call.params), self.asks, call, model))
         finally:
             slots.land()
             slots.end()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from batchyard.dispatch.sorting import model_of
+from batchyard.dispatch.beside import model_of
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome, Refused
 from batchyard.domain.result import RequestError
@@ -13,13 +13,13 @@ class Nowhere:
     """Implements ``Upstream`` for models that no route takes."""
 
     async def attempt(self, call: Call) -> Outcome:
-        return _no_route(call)
+        return await _no_route(call)
 
     async def stream(self, call: Call) -> Stream | Outcome:
-        return _no_route(call)
+        return await _no_route(call)
 
     async def count(self, call: Call) -> int | Outcome:
-        return _no_route(call)
+        return await _no_route(call)
 
     async def models(self) -> Sequence[ModelInfo] | Outcome:
         return []
@@ -28,5 +28,5 @@ class Nowhere:
         """Nothing is held."""
 
 
-def _no_route(call: Call) -> Outcome:
-    return Refused(RequestError("not_found_error", f"model: {model_of(call.params)}"))
+async def _no_route(call: Call) -> Outcome:
+    return Refused(RequestError("not_found_error", f"model: {await model_of(call.params)}"))

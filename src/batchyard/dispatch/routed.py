@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from batchyard.dispatch.lanes import Lanes
-from batchyard.dispatch.sorting import model_of
+from batchyard.dispatch.beside import beside, model_of
+from batchyard.dispatch.lanes import Lane, Lanes
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.outcome import Outcome
 from batchyard.ports import Call, Stream
@@ -21,19 +21,22 @@ class RoutedCalls:
         return self._lanes.calls
 
     async def attempt(self, call: Call) -> Outcome:
-        model = model_of(call.params)
-        lane = self._lanes.for_call(model)
-        return await lane.calls.attempt(lane.asks(call, model))
+        lane, asked = await self._way(call)
+        return await lane.calls.attempt(asked)
 
     async def stream(self, call: Call) -> Stream | Outcome:
-        model = model_of(call.params)
-        lane = self._lanes.for_call(model)
-        return await lane.calls.stream(lane.asks(call, model))
+        lane, asked = await self._way(call)
+        return await lane.calls.stream(asked)
 
     async def count(self, call: Call) -> int | Outcome:
-        model = model_of(call.params)
+        lane, asked = await self._way(call)
+        return await lane.calls.count(asked)
+
+    async def _way(self, call: Call) -> tuple[Lane, Call]:
+        """Return the lane of the call, and what is asked there."""
+        model = await model_of(call.params)
         lane = self._lanes.for_call(model)
-        return await lane.calls.count(lane.asks(call, model))
+        return lane, await beside(len(call.params), lane.asks, call, model)
 
     async def models(self) -> Sequence[ModelInfo] | Outcome:
         """Return the models of all upstreams, newest first; those that cannot say are left out while one can."""

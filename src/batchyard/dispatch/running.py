@@ -17,7 +17,7 @@ class Attempt:
     paused before it was sent. ``sent``: the upstream was asked, at that monotonic time, when so many calls were there,
     this one included (``position``). ``waits``: for its turn, before anything is sent; ``given_up``: cut as it waited,
     for it may not be sent any more. ``must_begin_by``: the end of the batch's time, monotonic. ``heard``: the first
-    token of its answer has come."""
+    token of its answer has come. ``named``: its model, where the lease does not tell it."""
 
     lease: Lease
     batch: Ready
@@ -36,6 +36,7 @@ class Attempt:
     answers_before: int = 0
     stalled: bool = False
     suspect: bool = False
+    named: str = ""
 
     def give_up(self) -> None:
         """Wait no longer, where it waits: the request is as it was, and its batch can end."""

@@ -10,8 +10,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import msgspec
-
+from batchyard.dispatch.beside import model_of
 from batchyard.domain.catalog import ModelInfo
 from batchyard.domain.events import Emit, LaneHeld
 from batchyard.domain.limiter import Hold, Limiter
@@ -41,7 +40,7 @@ class Sorting:
 
     async def attempt(self, call: Call) -> Outcome:
         """Wait for a slot where the call's model leads to, and make the call there."""
-        model = model_of(call.params)
+        model = await model_of(call.params)
         gives_up_at = self._clock.monotonic() + LONGEST_WAIT
         while (lane := self._pick(model, self._clock.monotonic())) is None:
             if self._clock.monotonic() >= gives_up_at or not call.is_wanted():
@@ -73,18 +72,3 @@ class Unlearning(Limiter):
 
     def observe(self, outcome: Outcome, now: float, **_: object) -> None:
         """Learn nothing."""
-
-
-class _Named(msgspec.Struct):
-    model: str = ""
-
-
-_named = msgspec.json.Decoder(_Named)
-
-
-def model_of(params: bytes) -> str:
-    """Return the model that params name; nothing where they name none that is text."""
-    try:
-        return _named.decode(params).model
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""

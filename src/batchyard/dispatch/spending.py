@@ -103,7 +103,7 @@ class Spending(Unwatched):
         ):
             return
         lease = settlement.lease
-        own = self._own[lease.batch, lease.seq] = _Own(batch.workspace, batch.model, settlement.usage)
+        own = self._own[lease.batch, lease.seq] = _Own(batch.workspace, settlement.model, settlement.usage)
         self._sums[own.workspace] = self._sums.get(own.workspace, 0.0) + self._amount(own)
         if own.model not in self._known_prices:
             self._unsure.add(own.workspace)  # of a new model's first answers nobody knows yet what they cost
@@ -170,9 +170,8 @@ class Spending(Unwatched):
     async def _reading(self, workspace: str) -> Spent:
         today = self._clock.now().date()
         rows = await self._views.usage(workspace, today.replace(day=1), today, by_batch=False)
-        prices = await self._prices.of({row.model for row in rows})
-        self._known_prices |= prices
-        return spent(rows, prices, today)
+        self._known_prices |= await self._prices.of({row.model for row in rows} - self._known_prices.keys())
+        return spent(rows, self._known_prices, today)
 
     def _amount(self, own: _Own) -> float:
         return amount(own.usage, self._known_prices.get(own.model))

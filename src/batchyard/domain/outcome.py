@@ -97,12 +97,21 @@ class Trace(msgspec.Struct, frozen=True, gc=False):
 
 
 class Finish(msgspec.Struct, frozen=True, gc=False):
-    """The request is final with this result; ``usage`` is what its answer used."""
+    """The request is final with this result; ``usage`` is what its answer used.
+
+    ``named`` is its model where the lease does not tell that: one beyond the ``MAX_MODELS`` of its batch.
+    """
 
     lease: Lease
     result: Result
     trace: Trace
     usage: Usage = NO_USAGE
+    named: str = ""
+
+    @property
+    def model(self) -> str:
+        """The name under which the answer counts in the accounts."""
+        return self.lease.model or self.named
 
 
 class Retry(msgspec.Struct, frozen=True, gc=False):

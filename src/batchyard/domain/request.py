@@ -14,6 +14,13 @@ import msgspec
 
 MAX_MODELS = 256
 """Distinct model names kept for each batch. Requests beyond them share the name "": their params say it."""
+LONGEST_MODEL = 256
+"""Characters of a model's name."""
+
+
+def kept_name(model: object) -> str:
+    """Return a model's name, or "" for what can be none: it is no text, too long, or not to be stored."""
+    return model if isinstance(model, str) and len(model) <= LONGEST_MODEL and "\0" not in model else ""
 
 
 class Drafts:

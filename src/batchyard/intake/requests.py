@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from batchyard.domain.errors import InvalidRequest
+from batchyard.domain.request import LONGEST_MODEL, kept_name
 from batchyard.intake.grammar import MOST_MEMBERS
 from batchyard.intake.outline import Outline, Span
 from batchyard.intake.prefix import MARK, Beginning, prefix
@@ -21,7 +22,6 @@ from batchyard.intake.values import DEEPEST, check_json, check_utf8, judge
 LONGEST_CUSTOM_ID = 64
 DRAFT_BYTES = 300
 """What intake holds of a request that it has read: its draft and its custom_id, twice."""
-LONGEST_MODEL = 256
 LONGEST_KEY_SHOWN = 100
 LONGEST_KEY_READ = 12 * LONGEST_KEY_SHOWN + 100
 LONGEST_NAME_READ = 12 * LONGEST_MODEL + 2
@@ -94,7 +94,7 @@ def several(window: bytes) -> Judged | None:
         return None
     marked = MARK in window
     prefixes = [prefix(each, marked=marked) for each in begun]
-    return Judged(custom_ids, params, [_name(each.model) for each in begun], prefixes)
+    return Judged(custom_ids, params, [kept_name(each.model) for each in begun], prefixes)
 
 
 def steps(index: int, request: bytearray, position: int, known: Container[str]) -> Generator[None, None, Judged]:
@@ -112,7 +112,7 @@ def steps(index: int, request: bytearray, position: int, known: Container[str]) 
         )
     yield
     marked = MARK in request
-    return Judged([custom_id], [params], [_name(begun.model)], [prefix(begun, marked=marked)])
+    return Judged([custom_id], [params], [kept_name(begun.model)], [prefix(begun, marked=marked)])
 
 
 def _small(index: int, request: bytearray, position: int) -> tuple[str, msgspec.Raw, Beginning]:
@@ -229,11 +229,6 @@ def text(value: bytes | bytearray, span: Span) -> str:
 def _short(model: msgspec.Raw) -> object:
     """Return what stands for the model's name, if it may be one."""
     return _string.decode(model) if len(model) <= LONGEST_NAME_READ and bytes(model)[:1] == b'"' else ""
-
-
-def _name(model: object) -> str:
-    """Return the model's name, or "" for what can be none: such a request becomes an errored line."""
-    return model if isinstance(model, str) and len(model) <= LONGEST_MODEL and "\0" not in model else ""
 
 
 def _is_too_deep(window: bytes, params: Sequence[msgspec.Raw]) -> bool:

@@ -80,8 +80,7 @@ class MemoryViews:
         then = self._minutes.get((workspace, minute), Minute(minute, 0, 0, 0, 0))
         self._minutes[workspace, minute] = _plus(then, Minute(minute, 1, 0 if good else 1, *_tokens(usage)))
         if isinstance(settlement, Finish) and isinstance(settlement.result, Succeeded):
-            lease = settlement.lease
-            self._add((ended_at.date(), workspace, lease.model, lease.batch), 1, usage)
+            self._add((ended_at.date(), workspace, settlement.model, settlement.lease.batch), 1, usage)
 
     def deleted(self, batch: str) -> None:
         """Keep what the batch used under no batch."""

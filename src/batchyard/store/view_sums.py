@@ -36,11 +36,11 @@ def sums(settled: Iterable[tuple[Settlement, _Stored]]) -> tuple[list[UsageRow],
     since, begins, ends = 0, _ALWAYS, _ALWAYS
     for settlement, stored in settled:
         if isinstance(settlement, Finish):
-            used, good = settlement.usage, isinstance(settlement.result, Succeeded)
+            used, named, good = settlement.usage, settlement.named, isinstance(settlement.result, Succeeded)
         elif stored.closing is None:
             continue
         else:
-            used, good = NO_USAGE, False
+            used, named, good = NO_USAGE, "", False
         ended_at = settlement.trace.ended_at
         if not begins <= ended_at < ends:  # seldom: a turn lies within a minute
             since = int(ended_at.timestamp()) // 60
@@ -54,7 +54,7 @@ def sums(settled: Iterable[tuple[Settlement, _Stored]]) -> tuple[list[UsageRow],
         minute[2] += used.all_input_tokens
         minute[3] += used.output_tokens
         if good:
-            key = (since // _MINUTES_A_DAY, stored.workspace, settlement.lease.model, stored.num)
+            key = (since // _MINUTES_A_DAY, stored.workspace, settlement.lease.model or named, stored.num)
             _add(used, usage.get(key) or usage.setdefault(key, [0, 0, 0, 0, 0, 0]))
     return (
         [(*key, row[0], row[1], row[2], row[3], row[4], row[5]) for key, row in sorted(usage.items())],
