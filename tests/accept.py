@@ -3,9 +3,11 @@
     python -m tests.accept [--hours N] [lane ...]
 
 What a lane says goes to a file of its own under ``accept/``; the end of one that failed is shown, and what was not
-begun because it would not have ended within the hours, two if not told. Exit status 1 when one failed.
+begun because it would not have ended within the hours, two if not told. How long each test took is known the next time
+if ``accept/took.json`` takes the place of ``tests/long_forms.json``. Exit status 1 when one failed.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +15,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.long_forms import LEFT, UNTIL
+from tests.long_forms import LEFT, UNTIL, took, usual_minutes
 
 ROOT = Path(__file__).parents[1]
 LOGS = ROOT / "accept"
@@ -68,6 +70,7 @@ def main(words: Sequence[str]) -> int:
         if running and time.monotonic() - told >= TELL_EVERY:
             told = time.monotonic()
             say(f"{minutes(began)} running: {', '.join(running)}")
+    note_times(names or list(LANES))
     say(f"{minutes(began)} {'failed: ' + ', '.join(failed) if failed else 'all passed'}; each lane's words: {LOGS}")
     return 1 if failed else 0
 
@@ -83,6 +86,15 @@ def start(name: str, until: float) -> "subprocess.Popen[bytes]":
             stdout=words,
             stderr=subprocess.STDOUT,
         )
+
+
+def note_times(lanes: Sequence[str]) -> None:
+    """Write down the minutes that each test takes, as it took this time or is known to from before."""
+    known = usual_minutes()
+    for lane in lanes:
+        known |= took(log(lane).read_text(errors="replace"))
+    kept = {name: known[name] for name in sorted(known)}
+    (LOGS / "took.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
 
 
 def log(name: str) -> Path:

@@ -1,11 +1,11 @@
 """A plugin of pytest for ``make accept``: begins no test that would not end in time, and names those it left.
 
-How long each takes is known from the last time it ran (``long_forms.json``, minutes); ``accept/took.json`` is what it
-took this time.
+How long each takes is known from a run before (``long_forms.json``, minutes); how long it took this time is told, too.
 """
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -17,6 +17,7 @@ LEFT = "NOT RUN  "
 """What a line begins with that names what was left."""
 TOOK = Path(__file__).with_name("long_forms.json")
 KEPT_MINUTES = 0.1
+_TOOK = re.compile(r"^TOOK +([\d.]+) min  (\S.*)$", re.MULTILINE)
 _left: list[str] = []
 _minutes: dict[str, float] = {}
 
@@ -33,6 +34,11 @@ def is_too_late(minutes: float) -> bool:
 def usual_minutes() -> dict[str, float]:
     minutes: dict[str, float] = json.loads(TOOK.read_text()) if TOOK.exists() else {}
     return minutes
+
+
+def took(words: str) -> dict[str, float]:
+    """Return the minutes of each test that took some, of what a lane said."""
+    return {name: float(minutes) for minutes, name in _TOOK.findall(words)}
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

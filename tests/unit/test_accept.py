@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import accept
+from tests import accept, long_forms
 
 TESTS = Path(__file__).parents[1]
 MARK = re.compile(r"pytest\.mark\.accept\b")
@@ -31,6 +31,24 @@ def test_a_lane_that_fails_is_shown_and_the_others_run_on(
     assert "there_is_no_such_module" in said
     assert said.count("good: passed") == 2
     assert accept.main(["none"]) == 2
+
+
+def test_how_long_a_test_took_is_known_the_next_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "words.py").write_text("print('TOOK   1.5 min  tests/a.py::test_it[x y]\\n..TOOK  9.0 min  no')")
+    known = tmp_path / "long_forms.json"
+    known.write_text('{"tests/b.py::test_other": 3.5, "tests/a.py::test_it[x y]": 2.0}')
+    monkeypatch.setattr(accept, "LOGS", tmp_path)
+    monkeypatch.setattr(long_forms, "TOOK", known)
+    monkeypatch.setattr(accept, "LANES", {"one": ("words",)})
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    assert accept.main([]) == 0
+
+    known.write_text((tmp_path / "took.json").read_text())
+    assert long_forms.usual_minutes() == {"tests/a.py::test_it[x y]": 1.5, "tests/b.py::test_other": 3.5}
+    assert "all passed" in capsys.readouterr().err
 
 
 def test_what_would_not_end_in_time_is_named_and_not_begun(
