@@ -36,22 +36,22 @@ SAFE = [
     Bug(
         "two creates count on the same room",
         "web/room.py",
-        "self._space.spare() - self._promised < more",
-        "self._space.spare() < more",
+        "self._space.spare() - self._shares.all",
+        "self._space.spare()",
         ROOM,
     ),
     Bug(
         "a refused create keeps its promise",
         "web/room.py",
-        "            self._promised -= promise.left\n",
+        "            self._shares.add(workspace, -promise.left)\n",
         "            pass\n",
         ROOM,
     ),
     Bug(
         "a create takes no look at the disk",
         "web/creates.py",
-        "self._promises.body(announced(call))",
-        "self._promises.body(0)",
+        "self._room(call, announced(call))",
+        "self._room(call, 0)",
         CREATE,
     ),
     Bug(

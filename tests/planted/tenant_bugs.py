@@ -17,6 +17,13 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "a workspace may hold all room for bodies",
+        "web/shares.py",
+        "(not beside or beside + own + more <= GREEDIEST * (left - more))",
+        "True",
+        CROWD,
+    ),
+    Bug(
         "a create over the cap is taken while the last answers are committed",
         "dispatch/spending.py",
         ".and_now(self._unread(workspace, began))",
@@ -230,7 +237,7 @@ TENANT = [
     Bug(
         "what a call held is never given back",
         "web/bodies.py",
-        "            self._held -= part.held",
+        "            self._shares.add(workspace, -part.held)",
         "            pass",
         CROWD,
     ),

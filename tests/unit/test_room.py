@@ -83,15 +83,27 @@ def test_a_short_disk_is_said_once_and_so_is_its_end() -> None:
 def test_creates_do_not_count_on_the_same_room() -> None:
     promises = Promises(SetSpace(100))
 
-    with promises.body(60) as first:
-        with pytest.raises(Overloaded), promises.body(60):
+    with promises.body("w1", 60) as first:
+        with pytest.raises(Overloaded), promises.body("w2", 60):
             pass
-        with promises.body(40):
+        with promises.body("w2", 40):
             pass
         first.writes(60)
-        with promises.body(60):
+        with promises.body("w2", 60):
             pass
-    with promises.body(100):
+    with promises.body("w1", 100):
+        pass
+
+
+def test_creates_that_one_workspace_holds_open_leave_room_to_others() -> None:
+    promises = Promises(SetSpace(100))
+
+    with promises.body("w1", 40), promises.body("w1", 40):
+        with pytest.raises(Overloaded), promises.body("w1", 1):
+            pass
+        with promises.body("w2", 20):
+            pass
+    with promises.body("w1", 100):
         pass
 
 
@@ -99,11 +111,11 @@ def test_what_was_not_announced_is_asked_for_as_it_comes() -> None:
     space = SetSpace(100)
     promises = Promises(space)
 
-    with promises.body(0) as unknown:
+    with promises.body("w1", 0) as unknown:
         for _ in range(2):
             unknown.writes(50)
             space.bytes -= 50
         with pytest.raises(Overloaded):
             unknown.writes(1)
-    with promises.body(0) as unknown, pytest.raises(Overloaded):
+    with promises.body("w1", 0) as unknown, pytest.raises(Overloaded):
         unknown.grow(1)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from batchyard.domain.errors import Overloaded
+from batchyard.testing.upstreams import ScriptedUpstream, always, answered
 from batchyard.web.bodies import Budget
 from batchyard.web.crowd import Crowd
 from batchyard.web.server import Server
@@ -12,6 +13,7 @@ from batchyard.web.settings import WebSettings
 from tests.wire.world import World, a_body
 
 PATH = "/v1/messages/batches"
+MESSAGES = "/v1/messages"
 
 
 def test_an_address_has_so_many_connections_and_others_are_not_touched() -> None:
@@ -104,17 +106,42 @@ def test_a_key_makes_so_many_calls_at_once() -> None:
 
 def test_a_budget_is_one_for_all_and_is_given_back() -> None:
     budget = Budget(100)
-    with budget.part() as first:
+    with budget.part("w1") as first:
         first.hold(60)
-        with budget.part() as second:
+        with budget.part("w2") as second:
             second.hold(40)
             second.hold(10)
             first.hold(90)
             with pytest.raises(Overloaded):
                 second.hold(11)
         first.hold(100)
-    with budget.part() as third:
+    with budget.part("w1") as third:
         third.hold(100)
+
+
+def test_bodies_that_one_workspace_holds_leave_room_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        world = World(calls=ScriptedUpstream(always(answered(), seconds=3600.0)))
+        monkeypatch.setattr("batchyard.web.api.Budget", lambda: Budget(1_000_000))
+        app = world.app
+        body = b'{"model":"simulator","max_tokens":1,"messages":"' + b"x" * 200_000 + b'"}'
+        held = [asyncio.create_task(world.call("POST", MESSAGES, body, app=app)) for _ in range(9)]
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert [task.done() and task.result().status for task in held] == [False] * 3 + [529] * 6
+
+        others = asyncio.create_task(world.call("POST", MESSAGES, body, headers={"x-api-key": "key-two"}, app=app))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not others.done()
+        batch = await world.call("POST", PATH, a_body("a"), headers={"x-api-key": "key-three"}, app=app)
+        assert batch.status == 200
+
+        for task in (*held, others):
+            task.cancel()
+        await asyncio.gather(*held, others, return_exceptions=True)
+
+    asyncio.run(scenario())
 
 
 def test_creates_that_hold_too_much_together_are_sent_away_and_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from batchyard.domain.errors import InvalidRequest, Overloaded, TooLarge
 from batchyard.web.calls import ApiCall
 from batchyard.web.protocol import ClientGone
+from batchyard.web.shares import Shares
 
 MOST_HELD = 384 * 1024 * 1024
 """Bytes of all bodies that are held at once: messages wait for slots and then for their answers, a create holds the
@@ -34,34 +35,37 @@ class Budget:
 
     def __init__(self, most: int = MOST_HELD) -> None:
         self._most = most
-        self._held = 0
+        self._shares = Shares()
 
     @contextmanager
-    def part(self) -> Iterator["Part"]:
+    def part(self, workspace: str) -> Iterator["Part"]:
         """The part of one call, given back at its end."""
-        part = Part(self)
+        part = Part(self, workspace)
         try:
             yield part
         finally:
-            self._held -= part.held
+            self._shares.add(workspace, -part.held)
 
-    def add(self, more: int) -> None:
-        self._held += more
-        if more > 0 and self._held > self._most:
+    def add(self, workspace: str, own: int, more: int) -> None:
+        """Count so much more, or less, for a call that holds ``own``; raise ``Overloaded`` where that is too much."""
+        left = self._most - self._shares.all
+        fits = more <= 0 or self._shares.has_room(workspace, more, own=own, left=left)
+        self._shares.add(workspace, more)
+        if not fits:
             raise Overloaded("This server holds as many request bodies as it can. Try again later.")
 
 
 class Part:
     """What one call holds."""
 
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
+    def __init__(self, budget: Budget, workspace: str) -> None:
+        self._budget, self._workspace = budget, workspace
         self.held = 0
 
     def hold(self, size: int) -> None:
         """Hold so many bytes from now on; raise ``Overloaded`` where all calls would hold too much."""
-        more, self.held = size - self.held, size
-        self._budget.add(more)
+        own, self.held = self.held, size
+        self._budget.add(self._workspace, own, size - own)
 
 
 class Bodies:
@@ -75,7 +79,7 @@ class Bodies:
     async def read(self, call: ApiCall) -> AsyncIterator[bytes]:
         """Hold the whole body for as long as it is needed."""
         check_head(call, self._max_bytes)
-        with self._budget.part() as part:
+        with self._budget.part(call.workspace) as part:
             body = bytearray()
             more = True
             while more:

@@ -5,8 +5,8 @@ head ──> intake ──> blob, synced ──> store.create ──> 200
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -81,7 +81,7 @@ class Creates:
         check_head(call, self._settings.max_body_bytes)
         await self._check_quota(call)
         terms = Terms(call.version, auth.betas(call.headers), labels(call.headers))
-        with self._promises.body(announced(call)) as promise, self._budget.part() as part:
+        with self._room(call, announced(call)) as (promise, part):
             batch = await self._create(call, began_at, promise, part, terms)
         return Answer(wire.batch_json(batch, call.base_url))
 
@@ -106,8 +106,13 @@ class Creates:
             raise Overloaded(f"This server takes no new batches now ({reason}). Try again later.")
         await self._check_quota(call)
         call.receive = _Replay(body, call.receive)
-        with self._promises.body(size) as promise, self._budget.part() as part:
+        with self._room(call, size) as (promise, part):
             return await self._create(call, began_at, promise, part, terms)
+
+    @contextmanager
+    def _room(self, call: ApiCall, size: int) -> Iterator[tuple[Promise, Part]]:
+        with self._promises.body(call.workspace, size) as promise, self._budget.part(call.workspace) as part:
+            yield promise, part
 
     async def _create(self, call: ApiCall, began_at: datetime, promise: Promise, part: Part, terms: Terms) -> Batch:
         key = _idempotency_key(call)

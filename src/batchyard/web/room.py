@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from batchyard.domain.errors import Overloaded
 from batchyard.ports import Space, Spending
 from batchyard.web.bodies import Budget
+from batchyard.web.shares import Shares
 
 ROW_BYTES = 400
 """What a request takes in the store until its batch ends: a row of about 100 bytes, twice in the WAL while it is
@@ -29,39 +30,43 @@ class Promises:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._promised = 0
+        self._shares = Shares()
 
     @contextmanager
-    def body(self, length: int) -> Iterator["Promise"]:
+    def body(self, workspace: str, length: int) -> Iterator["Promise"]:
         """Promise room for a body of that length, 0 where it is not known; raise ``Overloaded`` where there is none."""
-        promise = Promise(self)
+        promise = Promise(self, workspace)
         try:
             promise.grow(length)
             yield promise
         finally:
-            self._promised -= promise.left
+            self._shares.add(workspace, -promise.left)
 
-    def take(self, more: int) -> None:
-        """Hold so much more, or raise ``Overloaded``."""
-        if more > 0 and self._space.spare() - self._promised < more:
-            raise Overloaded("This server's disk has no room for this batch now. Nothing was stored; try again later.")
-        self._promised += more
+    def take(self, workspace: str, own: int, more: int) -> None:
+        """Hold so much more, or raise ``Overloaded``; the create holds ``own`` already."""
+        if more > 0:
+            left = self._space.spare() - self._shares.all
+            if not self._shares.has_room(workspace, more, own=own, left=left):
+                raise Overloaded(
+                    "This server's disk has no room for this batch now. Nothing was stored; try again later."
+                )
+        self._shares.add(workspace, more)
 
 
 class Promise:
     """What one create may still write."""
 
-    def __init__(self, promises: Promises) -> None:
-        self._promises = promises
+    def __init__(self, promises: Promises, workspace: str) -> None:
+        self._promises, self._workspace = promises, workspace
         self.left = 0
 
     def grow(self, more: int) -> None:
         """Promise more, or raise ``Overloaded``."""
-        self._promises.take(more)
+        self._promises.take(self._workspace, self.left, more)
         self.left += more
 
     def writes(self, count: int) -> None:
         """So much is about to be written: what was not promised is asked for now."""
         self.grow(max(0, count - self.left))
         self.left -= count
-        self._promises.take(-count)
+        self._promises.take(self._workspace, self.left, -count)
