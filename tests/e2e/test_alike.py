@@ -7,6 +7,7 @@ their ranks: whatever else the machine does slows both kinds alike.
 import http.client
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pytest
 from batchyard.domain.ids import batch_id as id_of
 from batchyard.web.api import Api
 from tests.e2e.processes import ServerProcess
+from tests.postgres import shared
 from tests.wire.world import World
 
 FOREIGN = 60
@@ -83,11 +85,11 @@ class Caller:
         return answer.status, content, time.perf_counter() - began
 
 
-def key_of(data: Path, workspace: str) -> str:
+def key_of(data: Path, workspace: str, environ: dict[str, str] | None = None) -> str:
     made = subprocess.run(
         [sys.executable, "-m", "batchyard", "keys", "create", "--workspace", workspace, "--data", str(data),
          *(part for scope in ("submit", "read", "cancel", "delete") for part in ("--scope", scope))],
-        capture_output=True, text=True, check=True, timeout=60,
+        capture_output=True, text=True, check=True, timeout=60, env={**os.environ, **(environ or {})},
     )  # fmt: skip
     return made.stdout.strip()
 
@@ -127,12 +129,12 @@ class Times:
         return f"{self.route}: medians {' and '.join(f'{median:.1f} µs' for median in medians)}, z {self.z:+.1f}"
 
 
-def compared(folder: Path, calls: int) -> list[Times]:
+def compared(folder: Path, calls: int, environ: dict[str, str]) -> list[Times]:
     """Make so many calls of either kind to each route."""
-    theirs_key, mine_key = key_of(folder / "data", "theirs"), key_of(folder / "data", "mine")
+    theirs_key, mine_key = (key_of(folder / "data", workspace, environ) for workspace in ("theirs", "mine"))
     found = []
     with (
-        ServerProcess(folder / "data") as server,
+        ServerProcess(folder / "data", environ=environ) as server,
         closing(Caller(server, theirs_key)) as theirs,
         closing(Caller(server, mine_key)) as caller,
     ):
@@ -153,8 +155,10 @@ def compared(folder: Path, calls: int) -> list[Times]:
 
 
 @pytest.mark.accept
-def test_a_foreign_batch_takes_as_long_as_one_that_never_was(tmp_path: Path) -> None:
-    found = compared(tmp_path, 4000)
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_a_foreign_batch_takes_as_long_as_one_that_never_was(store: str, tmp_path: Path) -> None:
+    environ = {"BATCHYARD_DATABASE": shared().schema_url()} if store == "postgres" else {}
+    found = compared(tmp_path, 4000, environ)
 
     together = Times("all, each beside the median of its route")
     for times in found:

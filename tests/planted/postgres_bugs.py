@@ -8,6 +8,13 @@ SETTLE = "tests/contract/test_store_settle.py"
 
 POSTGRES = [
     Bug(
+        "a foreign batch is read before it is refused by PostgreSQL",
+        "store/postgres_batches.py",
+        '"b.workspace = $1 and b.id = $2"',
+        "\"b.workspace || '' = $1 and b.id = $2\"",
+        "tests/contract/test_postgres_alike.py",
+    ),
+    Bug(
         "a settlement does not name its attempt",
         "store/postgres_settle.py",
         "where l.request = s.request and l.attempt = s.attempt and l.owner = $1",
