@@ -149,8 +149,8 @@ SAFE = [
     Bug(
         "a batch that cannot be sealed is tried for ever",
         "dispatch/upkeep.py",
-        "            if batch.id in self._stopped:\n                continue\n",
-        "",
+        " if batch.id not in self._stopped]",
+        "]",
         STOPPED,
     ),
     Bug(
@@ -343,10 +343,10 @@ SAFE = [
     Bug(
         "files are gone before the delete is durable",
         "dispatch/upkeep.py",
-        "            if ended is not None and ended.ended_at is not None:\n",
-        "            await self._blobs.delete(batch.body)\n"
-        "            if ended is not None and ended.sealed is not None and ended.ended_at is not None:\n"
-        "                await self._blobs.delete(ended.sealed.index)\n",
+        "        if ended is not None and ended.ended_at is not None:\n",
+        "        await self._blobs.delete(batch.body)\n"
+        "        if ended is not None and ended.sealed is not None and ended.ended_at is not None:\n"
+        "            await self._blobs.delete(ended.sealed.index)\n",
         POWER,
     ),
     Bug(

@@ -17,6 +17,27 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "a sweep goes on until all is swept, whoever is past a deadline",
+        "dispatch/upkeep.py",
+        "if self._wake.is_set() or self._clock.monotonic() >= until:\n                self._wake.set()",
+        "if self._wake.is_set():\n                self._wake.set()",
+        SHARES,
+    ),
+    Bug(
+        "nobody's batch ends before all that were canceled at once",
+        "dispatch/upkeep.py",
+        "(self._wake.is_set() or self._clock.monotonic() >= until)",
+        "False",
+        SHARES,
+    ),
+    Bug(
+        "batches are sealed by their size, whoever has so many",
+        "dispatch/upkeep.py",
+        "sorted(turns, key=lambda turn: turn[0])",
+        "turns",
+        SHARES,
+    ),
+    Bug(
         "a workspace may hold all room for bodies",
         "web/shares.py",
         "(not beside or beside + own + more <= GREEDIEST * (left - more))",

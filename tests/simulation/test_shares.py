@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from batchyard.dispatch.dispatcher import Pace
 from batchyard.domain.batch import Batch
+from batchyard.testing.stores import SlowStore
 from batchyard.testing.time import run_virtual
 from batchyard.testing.upstreams import ScriptedUpstream, Step, answered
 from tests.simulation.world import World, world
@@ -159,3 +161,51 @@ def test_slow_requests_among_many_quick_ones_are_found_to_be_slow_by_right() -> 
 
     assert len(late) > 500
     assert not any(late)
+
+
+def test_thousands_of_batches_that_one_workspace_cancels_do_not_hold_up_the_ends_of_others() -> None:
+    async def main() -> None:
+        here = World(numbered(lambda _: 1.0), limit=4)
+        here.store = SlowStore(here.kept, lambda verb: 0.05 if verb == "seal" else 0.0)
+        many = [await here.create(1, workspace="many") for _ in range(1_000)]
+        for batch in many:
+            await here.store.cancel("many", batch.id, here.clock.now())
+        large = await here.create(1_000, workspace="large")
+        await here.store.cancel("large", large.id, here.clock.now())
+        await here.start()
+        try:
+            await here.asleep(5.0)
+            small = await here.create(2, workspace="small")
+            began = here.clock.monotonic()
+            await here.ended(small)
+            assert here.clock.monotonic() - began < 1.0 + 2.0 + SEAL_SECONDS
+            assert (await here.kept.get("large", large.id)).ended_at is not None
+
+            for batch in many:
+                await here.ended(batch)
+            assert here.clock.monotonic() < 1_000 * 0.05 + 10.0
+        finally:
+            await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_millions_of_rows_that_one_workspace_leaves_behind_do_not_hold_up_the_deadlines_of_others() -> None:
+    async def main() -> None:
+        here = World(numbered(lambda _: 10_000.0), limit=1)
+        here.store = SlowStore(here.kept, lambda verb: 2.0 if verb == "sweep" else 0.0)
+        here.pace = Pace(lease=100_000.0)
+        await here.create(1, workspace="busy")
+        gone = await here.create(200_000, workspace="many")
+        due = await here.create(1, workspace="small", hours=60 / 3600)
+        await here.start()
+        try:
+            await here.asleep(5.0)
+            await here.cancel(gone)
+            ended = await here.ended(due)
+            assert ended.ended_at is not None
+            assert (ended.ended_at - due.expires_at).total_seconds() < 10.0
+        finally:
+            await here.kill()
+
+    run_virtual(main(), limit=3600)

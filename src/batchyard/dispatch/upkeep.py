@@ -4,6 +4,7 @@ Each duty is idempotent and safe to run beside another owner's: the store decide
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +28,8 @@ from batchyard.ports import Blobs, Clock, Upkeep
 
 SWEEP_ROWS = 2_000
 """Rows deleted at once: 100,000 would hold the only writer for seconds."""
+SEALED_AT_ONCE = 32
+"""Batches that are sealed before it is looked what else became ripe, and one of each workspace at least."""
 LEFTOVER_SECONDS = 3600.0
 """A file that no batch names may still be on its way to one for so long: a slow upload, a seal."""
 
@@ -111,7 +114,7 @@ class Keeper:
 
     async def settle_down(self) -> None:
         """Seal what is ripe: the last duty before a stop."""
-        await self._seal()
+        await self._seal(all_of_them=True)
 
     async def _reclaim(self) -> None:
         for owner in await self._found_dead():
@@ -143,24 +146,33 @@ class Keeper:
             for batch in await self._store.expire(self._clock.now()):
                 self._emit(BatchExpired(batch))
 
-    async def _seal(self) -> None:
-        for batch in sorted(
-            await self._store.ripe(), key=lambda ripe: ripe.counts.total
-        ):  # nobody waits for a large one
-            if batch.id in self._stopped:
-                continue
-            try:
-                ended = await seal(self._store, self._blobs, self._clock, batch, self._result_line)
-            except (StoreDamaged, AssertionError) as broken:  # it stays as it is, the others are sealed
-                self._stopped.stop(batch.id, "seal", broken)
-                continue
-            if ended is not None and ended.ended_at is not None:
-                seconds = (ended.ended_at - ended.created_at).total_seconds()
-                self._emit(BatchEnded(ended.id, ended.workspace, ended.counts, seconds))
+    async def _seal(self, *, all_of_them: bool = False) -> None:
+        """Seal what is ripe. A client may cancel thousands of batches at once: after a while it is looked again whose
+        are ripe now, and the other duties have their turn."""
+        ripe = _in_turns([batch for batch in await self._store.ripe() if batch.id not in self._stopped])
+        least = max(SEALED_AT_ONCE, len({batch.workspace for batch in ripe}))
+        until = self._clock.monotonic() + self._duties.every
+        for number, batch in enumerate(ripe):
+            if number >= least and not all_of_them and (self._wake.is_set() or self._clock.monotonic() >= until):
+                self._wake.set()
+                return
+            await self._seal_one(batch)
+
+    async def _seal_one(self, batch: Batch) -> None:
+        try:
+            ended = await seal(self._store, self._blobs, self._clock, batch, self._result_line)
+        except (StoreDamaged, AssertionError) as broken:  # it stays as it is, the others are sealed
+            self._stopped.stop(batch.id, "seal", broken)
+            return
+        if ended is not None and ended.ended_at is not None:
+            seconds = (ended.ended_at - ended.created_at).total_seconds()
+            self._emit(BatchEnded(ended.id, ended.workspace, ended.counts, seconds))
 
     async def _sweep(self) -> None:
+        until = self._clock.monotonic() + self._duties.every
         while await self._store.sweep(SWEEP_ROWS):
-            if self._wake.is_set():  # a batch may wait to be sealed; the next round sweeps on
+            if self._wake.is_set() or self._clock.monotonic() >= until:
+                self._wake.set()  # a batch may wait to be sealed, or be past its deadline; the next round sweeps on
                 return
 
     async def _archive(self) -> None:
@@ -187,3 +199,14 @@ class Keeper:
         for name in old:
             if name not in needed:
                 await self._blobs.delete(name)
+
+
+def _in_turns(batches: Sequence[Batch]) -> list[Batch]:
+    """Return the first of each workspace, then the second of each, and so on; of several the smallest first, for nobody
+    waits for a large one."""
+    before: Counter[str] = Counter()
+    turns: list[tuple[int, Batch]] = []
+    for batch in sorted(batches, key=lambda batch: batch.counts.total):
+        turns.append((before[batch.workspace], batch))
+        before[batch.workspace] += 1
+    return [batch for _, batch in sorted(turns, key=lambda turn: turn[0])]
