@@ -5,6 +5,7 @@ from tests.planted.bug import Bug
 GOLDEN = "tests/wire/test_golden.py"
 RAW = "tests/sdk/test_raw_callers.py"
 FIXTURES = "tests/sdk/test_fixtures.py"
+METHODS = "tests/wire/test_methods.py"
 NEWEST = "tests/sdk/test_python_releases.py::test_a_whole_life[2.11.0-messages]"
 
 WIRE = [
@@ -100,5 +101,33 @@ WIRE = [
         "    if not settings.is_local:\n        raise",
         "    if False:\n        raise",
         FIXTURES,
+    ),
+    Bug(
+        "a method that nobody knows is no HTTP",
+        "web/protocol.py",
+        "if at_border and self._begun == 1 and (line",
+        "if not data and (line",
+        METHODS,
+    ),
+    Bug(
+        "bytes of a body are taken for a head",
+        "web/protocol.py",
+        "if at_border and self._begun == 1 and (line",
+        "if self._begun == 1 and (line",
+        METHODS,
+    ),
+    Bug(
+        "an unknown method behind another call begins that one again",
+        "web/protocol.py",
+        "if at_border and self._begun == 1 and (line",
+        "if at_border and (line",
+        METHODS,
+    ),
+    Bug(
+        "an unknown method is taken for a PUT",
+        "web/protocol.py",
+        'self._unknown_method.decode("ascii"), b""',
+        '"PUT", b""',
+        METHODS,
     ),
 ]

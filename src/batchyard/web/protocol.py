@@ -9,6 +9,7 @@ or resets the connection, which loses the answer. Knows nothing of batches.
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from batchyard.web.sockets import unsent_bytes
 KNOWN_CALLER = "batchyard.known_caller"
 """Set in ``scope["state"]`` once the key is known to be good: such a caller's unread body is drained for longer."""
 MOST_PIPELINED = 32
+_ANY_METHOD = re.compile(rb"(?:\r?\n)*([!#$%&'*+.^_`|~0-9A-Za-z-]{1,1000})( [^ \r\n]+ HTTP/1\.[01]\r?\n)")
 
 
 class ClientGone(OSError):
@@ -74,14 +76,13 @@ class Connection(HttpToolsProtocol):
         self._deadlines = deadlines
         self._lost = lost
         self._active: RequestResponseCycle | None = None
-        self._in_head = False
-        self._head_size = 0
-        self._head_fed = 0
+        self._in_head = self._in_message = False
+        self._begun, self._unknown_method = 0, b""
+        self._head_size = self._head_fed = 0
         self._waiting_since = self._moved_at = self._accepted_at = self.loop.time()
         self._waiting_seconds = deadlines.head_seconds
         self._written = self._accepted = 0
-        self._close_after = False
-        self._deaf = False
+        self._close_after = self._deaf = False
         self._lingers_until: float | None = None
         self._linger_bytes = 0
 
@@ -116,10 +117,16 @@ class Connection(HttpToolsProtocol):
             self._feed(data)
 
     def _feed(self, data: bytes) -> None:
+        at_border, self._begun = not self._in_message, 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             self._begin_again_without_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserInvalidMethodError:
+            if at_border and self._begun == 1 and (line := _ANY_METHOD.match(data)):
+                self._begin_again_as_put(line[1], line[2] + data[line.end() :])
+            else:
+                self._refuse(400)
         except httptools.HttpParserError:
             too_long = self._head_size > self._deadlines.max_head_bytes
             self._refuse(431 if too_long else 400)
@@ -129,7 +136,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head = True
+        self._in_head = self._in_message = True
+        self._begun += 1
         self._head_size = self._head_fed = 0
         self._waiting_since = self.loop.time()
         self._waiting_seconds = self._deadlines.head_seconds
@@ -152,12 +160,15 @@ class Connection(HttpToolsProtocol):
             return  # begun again without the upgrade as soon as the parser pauses
         super().on_headers_complete()
         self.cycle.scope["headers"] = list(self.headers)  # trailers, which come later, are not headers
+        if self._unknown_method:
+            self.cycle.scope["method"], self._unknown_method = self._unknown_method.decode("ascii"), b""
 
     def on_body(self, body: bytes) -> None:
         if not self.parser.should_upgrade():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self._in_message = False
         if self.parser.should_upgrade():
             return
         super().on_message_complete()
@@ -173,6 +184,12 @@ class Connection(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in self.headers if name not in (b"upgrade", b"http2-settings")]
         self.parser = httptools.HttpRequestParser(self)
         self._feed(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def _begin_again_as_put(self, unknown: bytes, rest: bytes) -> None:
+        """A method that llhttp does not know is no path's, and is refused as any other: the rest is parsed as a PUT."""
+        self._unknown_method = unknown
+        self.parser = httptools.HttpRequestParser(self)
+        self._feed(b"PUT" + rest)
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._active = cycle
