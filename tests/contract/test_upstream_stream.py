@@ -299,7 +299,7 @@ def test_the_list_of_models_is_kept_for_a_minute_and_a_failure_is_not(run: Run) 
         first, second = await asyncio.gather(upstream.models(), upstream.models())
         assert first == second == await upstream.models()
         assert not isinstance(first, Outcome)
-        assert [(model.id, model.created_at) for model in first] == [("m1", "2023-11-14T22:13:20Z")]
+        assert [(model.id, model.created_at) for model in first] == [("m1", "2023-11-14T22:13:20.000000Z")]
         assert server.calls == 3
 
     server = play(run, scene, KINDS["500_json"], sends(whole(GOOD)), sends(whole(listed)))

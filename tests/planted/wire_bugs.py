@@ -130,4 +130,11 @@ WIRE = [
         '"PUT", b""',
         METHODS,
     ),
+    Bug(
+        "a model's moments have no fractions",
+        "domain/catalog.py",
+        'timespec="microseconds"',
+        'timespec="seconds"',
+        "tests/wire/test_messages.py",
+    ),
 ]

@@ -327,7 +327,7 @@ def test_a_model_has_every_member_and_can_be_batched() -> None:
     assert list(model) == MEMBERS
     assert model["id"] == "claude-sonnet-4-5-20250929"
     assert model["display_name"] == "Claude Sonnet 4.5 (simulated)"
-    assert (model["type"], model["line"], model["created_at"]) == ("model", "sonnet", "2025-09-29T00:00:00Z")
+    assert (model["type"], model["line"], model["created_at"]) == ("model", "sonnet", "2025-09-29T00:00:00.000000Z")
     assert model["capabilities"]["batch"] == {"supported": True}
     assert model["capabilities"]["thinking"]["types"]["adaptive"] == {"supported": False}
 
@@ -347,7 +347,8 @@ def listed_as(listed: object) -> Callable[[str], Reply]:
 def test_what_an_upstream_tells_of_its_models_is_kept_and_filled_up() -> None:
     told = {
         "id": "a",
-        "created_at": "2026-01-02T03:04:05+00:00",
+        "created_at": "2026-01-02T05:04:05+02:00",
+        "retires_at": "9999-12-31T23:59:59-01:00",
         "max_tokens": 64,
         "lifecycle": "odd",
         "capabilities": {"batch": {"supported": False}, "pdf_input": {"supported": True}, "citations": "yes"},
@@ -356,14 +357,14 @@ def test_what_an_upstream_tells_of_its_models_is_kept_and_filled_up() -> None:
 
     first, second = ask_for("/v1/models").json()["data"]
     assert list(first) == list(second) == MEMBERS
-    assert (first["display_name"], first["created_at"], first["max_tokens"]) == ("a", told["created_at"], 64)
-    assert first["lifecycle"] == "active"
+    assert (first["display_name"], first["created_at"], first["max_tokens"]) == ("a", "2026-01-02T03:04:05.000000Z", 64)
+    assert (first["lifecycle"], first["retires_at"]) == ("active", None)
     assert {name: first["capabilities"][name]["supported"] for name in ("batch", "pdf_input", "citations")} == {
         "batch": True,
         "pdf_input": True,
         "citations": False,
     }
-    assert (second["max_input_tokens"], second["created_at"]) == (4096, "1970-01-01T00:00:00Z")
+    assert (second["max_input_tokens"], second["created_at"]) == (4096, "1970-01-01T00:00:00.000000Z")
     assert ask_for("/v1/models/b").status == 200
 
 

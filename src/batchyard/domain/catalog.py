@@ -15,7 +15,7 @@ from batchyard.domain.models import ALIASES, MODELS, SIMULATOR, Model
 
 LIFECYCLES = ("active", "deprecated", "retired")
 LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
-_EPOCH = "1970-01-01T00:00:00Z"
+_EPOCH = "1970-01-01T00:00:00.000000Z"
 _DATED = re.compile(r"-(20\d\d)([01]\d)([0-3]\d)\Z")
 _VERSION = re.compile(r"(\d) (\d)")
 _THINKING = ("adaptive", "between_tools", "disabled", "enabled")
@@ -136,18 +136,22 @@ def _is_claim(claim: object) -> bool:
 
 def _date_of(model_id: str) -> str:
     dated = _DATED.search(model_id)
-    return f"{dated[1]}-{dated[2]}-{dated[3]}T00:00:00Z" if dated else _EPOCH
+    return f"{dated[1]}-{dated[2]}-{dated[3]}T00:00:00.000000Z" if dated else _EPOCH
 
 
 def _moment(value: object) -> str | None:
-    """RFC 3339 as it came, or the seconds of OpenAI's ``created``."""
+    """RFC 3339, or the seconds of OpenAI's ``created``: told in UTC with six digits, as every moment on the wire is."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**33:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return _in_utc(datetime.fromtimestamp(value, UTC))
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
+        return None if moment is None or moment.tzinfo is None else _in_utc(moment)
+    except (ValueError, OverflowError):
         return None
-    return value if isinstance(value, str) and moment is not None and moment.tzinfo is not None else None
+
+
+def _in_utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _text(value: object) -> str | None:
