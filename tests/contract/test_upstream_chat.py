@@ -64,12 +64,20 @@ def test_an_answer_is_a_message_and_the_cached_tokens_are_not_counted_twice() ->
         "content": [{"type": "text", "text": "Hello.", "citations": None}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
+        "diagnostics": None,
         "usage": {
             "input_tokens": 5,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 4,
+            "cache_creation": None,
             "output_tokens": 3,
+            "output_tokens_details": None,
+            "server_tool_use": None,
             "service_tier": "batch",
+            "inference_geo": None,
+            "speed": None,
         },
     }
     [sent] = server.by_body
@@ -228,8 +236,16 @@ def test_a_stream_of_chunks_is_a_stream_of_a_message() -> None:
     ]
     parts = [event["delta"].get("partial_json", "") for event in seen if event["type"] == "content_block_delta"]
     assert json.loads("".join(parts)) == {"a": 1}
-    assert seen[-2]["delta"] == {"stop_reason": "tool_use", "stop_sequence": None}
-    assert seen[-2]["usage"]["output_tokens"] == 3
+    ending = {"stop_reason": "tool_use", "stop_sequence": None, "stop_details": None, "container": None}
+    assert seen[-2]["delta"] == ending
+    assert seen[-2]["usage"] == {
+        "input_tokens": 9,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 0,
+        "output_tokens": 3,
+        "output_tokens_details": None,
+        "server_tool_use": None,
+    }
 
 
 def test_the_last_line_of_a_stream_may_lack_its_end() -> None:

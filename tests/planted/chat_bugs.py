@@ -10,6 +10,34 @@ ERRORS = "tests/unit/test_chat_errors.py"
 
 CHAT = [
     Bug(
+        "chat: a Message lacks what no completion tells",
+        "upstream/chat_answer.py",
+        '        "diagnostics": None,\n',
+        "",
+        ANSWER,
+    ),
+    Bug(
+        "chat: usage lacks what no completion tells",
+        "upstream/chat_answer.py",
+        '        "inference_geo": None,\n',
+        "",
+        ANSWER,
+    ),
+    Bug(
+        "chat: a refusal has no details",
+        "upstream/chat_answer.py",
+        '"explanation": None} if stop_reason',
+        '"explanation": None} if not stop_reason',
+        ANSWER,
+    ),
+    Bug(
+        "chat: a stream does not tell why a model refused",
+        "upstream/chat_stream.py",
+        '{**ending_of(stop_reason, stop_sequence), "container": None}',
+        '{**ending_of("end_turn", stop_sequence), "stop_reason": stop_reason, "container": None}',
+        STREAM,
+    ),
+    Bug(
         "chat: an engine's abort passes for an end",
         "upstream/chat_answer.py",
         '        raise NotWhole("was ended by the server before it was whole")\n',

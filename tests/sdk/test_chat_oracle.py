@@ -310,8 +310,12 @@ def ids(ours: Json, theirs: Json) -> None:
 
 def always_there(ours: Json, theirs: Json) -> None:
     """Members that are null or zero are there in ours, as clients of the Messages API are used to."""
-    assert ours.pop("stop_sequence") is None
+    assert [ours.pop(name) for name in ("stop_sequence", "container", "diagnostics")] == [None] * 3
+    refused = {"type": "refusal", "category": None, "explanation": None}
+    assert ours.pop("stop_details") == (refused if ours["stop_reason"] == "refusal" else None)
     usage = ours["usage"]
+    for name in ("cache_creation", "output_tokens_details", "server_tool_use", "inference_geo", "speed"):
+        assert usage.pop(name) is None
     assert usage.pop("service_tier") == "standard"
     assert usage.pop("cache_creation_input_tokens") == 0
     if usage["cache_read_input_tokens"] == 0 and "cache_read_input_tokens" not in theirs["usage"]:

@@ -1,14 +1,18 @@
 """Chat completions as Messages: stop reasons, tool calls, thinking; and what is no answer."""
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from batchyard.domain.outcome import Answered, Unknown
+from batchyard.ports import Call
 from batchyard.upstream.chat_answer import Asked, judge_completion
+from batchyard.upstream.simulator import Simulator, SimulatorSettings
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
+PARAMS = b'{"model":"simulator","max_tokens":9,"messages":[{"role":"user","content":"hi"}]}'
 
 
 def completion(message: dict[str, Any], finish: str = "stop", **more: Any) -> bytes:
@@ -48,6 +52,21 @@ def test_every_end_has_its_stop_reason(finish: str, met: object, reason: str, se
     found = message(completion({"content": "x"}, finish, stop_reason=met), "END")
 
     assert (found["stop_reason"], found["stop_sequence"]) == (reason, sequence)
+    details = {"type": "refusal", "category": None, "explanation": None} if reason == "refusal" else None
+    assert found["stop_details"] == details
+
+
+def test_every_member_of_a_message_is_there() -> None:
+    """The SDKs of some languages take a missing member for a broken answer, one that is null for what it is."""
+    simulator = Simulator(SimulatorSettings(latency=0), now=lambda: 0.0)
+    outcome = asyncio.run(simulator.attempt(Call(PARAMS, "2023-06-01")))
+    assert isinstance(outcome, Answered), outcome
+    simulated = json.loads(outcome.message)
+
+    found = message(completion({"content": "x"}))
+
+    assert list(found) == list(simulated)
+    assert list(found["usage"]) == list(simulated["usage"])
 
 
 @pytest.mark.parametrize("finish", ["tool_calls", "stop"])

@@ -150,15 +150,33 @@ def message_of(completion: Completion, asked: Asked, body: bytes, *, batched: bo
         refused=refused,
     )
     return {
+        **empty_message(id_, completion.model or asked.model),
+        "content": content,
+        **ending_of(stop_reason, stop_sequence),
+        "usage": usage_of(completion.usage, batched=batched),
+    }
+
+
+def empty_message(id_: str, model: str) -> dict[str, Any]:
+    """Return a Message but for its usage: every member is there, since clients look for it, null where unknown."""
+    return {
         "id": id_,
         "type": "message",
         "role": "assistant",
-        "model": completion.model or asked.model,
-        "content": content,
-        "stop_reason": stop_reason,
-        "stop_sequence": stop_sequence,
-        "usage": usage_of(completion.usage, batched=batched),
+        "model": model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
+        "diagnostics": None,
     }
+
+
+def ending_of(stop_reason: str, stop_sequence: str | None) -> dict[str, Any]:
+    """Return the members that tell why the answer ended. Servers of chat completions name no category of a refusal."""
+    refusal = {"type": "refusal", "category": None, "explanation": None} if stop_reason == "refusal" else None
+    return {"stop_reason": stop_reason, "stop_sequence": stop_sequence, "stop_details": refusal}
 
 
 def is_cut(finish_reason: str) -> bool:
@@ -193,8 +211,13 @@ def usage_of(usage: Usage, *, batched: bool) -> dict[str, Any]:
         "input_tokens": usage.prompt_tokens - cached,
         "cache_creation_input_tokens": 0,
         "cache_read_input_tokens": cached,
+        "cache_creation": None,
         "output_tokens": usage.completion_tokens,
+        "output_tokens_details": None,
+        "server_tool_use": None,
         "service_tier": "batch" if batched else "standard",
+        "inference_geo": None,
+        "speed": None,
     }
 
 

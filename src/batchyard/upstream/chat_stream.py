@@ -15,7 +15,9 @@ from batchyard.upstream.chat_answer import (
     NotWhole,
     Part,
     Usage,
+    empty_message,
     end_of,
+    ending_of,
     is_cut,
     message_id,
     pieces,
@@ -66,6 +68,15 @@ class _Chunk(msgspec.Struct):
     error: msgspec.Raw = msgspec.Raw()
 
 
+_CUMULATIVE = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+    "output_tokens_details",
+    "server_tool_use",
+)
+"""What the last events say of usage; the rest is known at the start."""
 _chunks = msgspec.json.Decoder(_Chunk)
 _encode = msgspec.json.Encoder().encode
 
@@ -155,14 +166,13 @@ class ChatEvents:
 
     def _begin(self, chunk: _Chunk, data: bytes) -> None:
         self._id = message_id(chunk.id, data)
-        usage = {"input_tokens": 0, "output_tokens": 0}
-        message = {"id": self._id, "type": "message", "role": "assistant", "model": chunk.model or self._asked.model}
-        message |= {"content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}  # type: ignore[dict-item]
-        self._event("message_start", {"message": message})
+        message = empty_message(self._id, chunk.model or self._asked.model)
+        usage = usage_of(Usage(0, 0), batched=self._batched)
+        self._event("message_start", {"message": {**message, "usage": usage}})
 
     def _say(self, kind: str, delta: dict[str, str], *, told: bool = True) -> None:
         if self._block != kind:
-            empty: dict[str, Any] = {"type": "text", "text": ""}
+            empty: dict[str, Any] = {"type": "text", "text": "", "citations": None}
             if kind == "thinking":
                 empty = {"type": "thinking", "thinking": "", "signature": ""}
             self._open(kind, empty)
@@ -218,8 +228,9 @@ class ChatEvents:
         stop_reason, stop_sequence = end_of(
             *self._finish, self._asked, has_calls=bool(self._call_ids), refused=self._refused
         )
-        delta = {"stop_reason": stop_reason, "stop_sequence": stop_sequence}
-        self._event("message_delta", {"delta": delta, "usage": usage_of(self._usage, batched=self._batched)})
+        usage = usage_of(self._usage, batched=self._batched)
+        delta = {**ending_of(stop_reason, stop_sequence), "container": None}
+        self._event("message_delta", {"delta": delta, "usage": {name: usage[name] for name in _CUMULATIVE}})
         self._event("message_stop", {})
         self.ended = True
 
