@@ -5,6 +5,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,45 @@ def test_a_reader_that_goes_away_ends_the_program_quietly(tmp_path: Path) -> Non
     assert process.returncode == 141
     assert b"Traceback" not in err
     assert b"Exception ignored" not in err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_server_whose_streams_are_closed_runs_and_stops_as_any(tmp_path: Path, closed: str) -> None:
+    """Without care the event loop gets their numbers, and aborts the process when it closes them."""
+    data, log = tmp_path / "data", tmp_path / "log"
+    open_streams = "" if "2>&-" in closed else f"2>{log}"
+    process = subprocess.Popen(
+        ["sh", "-c", f'exec "$@" {closed} {open_streams}', "sh", *COMMAND, "serve", "--port", "0", "--data", str(data)],
+        env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        until(lambda: "http" in (data / "owner.lock").read_text() if (data / "owner.lock").exists() else False, process)
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+    assert "Traceback" not in (log.read_text() if log.exists() else "")
+
+
+@pytest.mark.parametrize("command", ["list", "--version"])
+def test_data_that_cannot_be_written_is_no_success(command: str) -> None:
+    with running(FakeApi()) as server:
+        for where in (">&-", ">/dev/full"):
+            done = subprocess.run(
+                ["sh", "-c", f'exec "$@" {where}', "sh", *COMMAND, command],
+                env=ENVIRONMENT | {"ANTHROPIC_BASE_URL": server.base}, capture_output=True, check=False, timeout=60,
+            )  # fmt: skip
+            assert done.returncode == 2
+            assert done.stderr.startswith(b"batchyard: reading or writing: ")
+            assert done.stderr.count(b"\n") == 1
+
+
+def until(true: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_help_imports_no_server_no_client_and_no_tables() -> None:

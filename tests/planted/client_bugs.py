@@ -178,6 +178,20 @@ CLIENT = [
         "tests/e2e/test_cli_process.py",
     ),
     Bug(
+        "a closed stream's number goes to the next file",
+        "cli/streams.py",
+        "        except OSError:\n            os.open(os.devnull, mode)",
+        "        except OSError:\n            continue",
+        "tests/e2e/test_cli_process.py",
+    ),
+    Bug(
+        "data that nobody could get ends with 0",
+        "cli/streams.py",
+        "os.O_RDONLY if has_data else os.O_RDWR",
+        "os.O_RDWR",
+        "tests/e2e/test_cli_process.py",
+    ),
+    Bug(
         "the file beats the environment",
         "config.py",
         "layers.insert(0, _from_file(file, tree))",

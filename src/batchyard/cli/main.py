@@ -33,6 +33,7 @@ from batchyard.cli import (
 )
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
+from batchyard.cli.streams import hold_closed
 from batchyard.client.errors import ServerError, WrongUse
 from batchyard.declared import ConfigError
 
@@ -128,6 +129,7 @@ def options(
 
 def main() -> None:
     """Run the command line and exit."""
+    hold_closed(has_data=sys.argv[1:2] != ["serve"])
     sys.exit(status(sys.argv[1:]))
 
 
@@ -156,6 +158,7 @@ def _told(problem: BaseException) -> int:
             say("\n".join(f"batchyard: {line}" for line in str(problem).splitlines()))
         case OSError():
             say(f"batchyard: {problem.filename or 'reading or writing'}: {problem.strerror or problem}")
+            _leave_stdout()
         case Exception() if code == BUG:
             traceback.print_exception(problem)
     return code
@@ -170,6 +173,14 @@ def _wrong_use(wrong: typer.TyperException) -> int:
         command = context.command_path if context is not None else "batchyard"
         say(f"{command}: {text} See `{command} --help`.")
     return wrong.exit_code
+
+
+def _leave_stdout() -> None:
+    """Let go of what standard output does not take, which was told already."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_stdout()
 
 
 def _forget_stdout() -> None:
