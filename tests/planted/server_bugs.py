@@ -10,6 +10,20 @@ ALLOWANCE = "tests/unit/test_allowance.py"
 
 SERVERS = [
     Bug(
+        "servers: a batch may ask for fast mode",
+        "domain/params_pass.py",
+        "    if _is_fast(known.speed):\n",
+        "    if not known.model:\n",
+        "tests/unit/test_params_pass.py",
+    ),
+    Bug(
+        "servers: whatever is called a speed is fast mode",
+        "domain/params_pass.py",
+        'msgspec.json.decode(speed) == "fast"',
+        "speed is not None",
+        "tests/unit/test_params_pass.py",
+    ),
+    Bug(
         "servers: a server that says no more is asked again",
         "domain/answer.py",
         "        return Held(error, retry_after(headers, now))\n    if status in _NOT_STARTED:",

@@ -1,4 +1,4 @@
-"""The light judgement: four members, nothing else."""
+"""The light judgement: five members, nothing else."""
 
 import asyncio
 
@@ -21,6 +21,9 @@ GOOD = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}]'
         GOOD + b"}",
         GOOD + b',"stream":false}',
         GOOD + b',"stream":null}',
+        *(GOOD + b',"speed":%b}' % speed for speed in (b"null", b'"standard"', b"1.5", b'"faster"', b'["fast"]')),
+        GOOD + b',"speed":' + b"[" * 400 + b"]" * 400 + b"}",
+        GOOD + b',"speed":"' + b"fast" * 1_000 + b'"}',
         GOOD + b',"temperature":7,"min_p":0.1,"anything":{"at":["all"]},"big":123456789012345678901234567890}',
     ],
 )
@@ -33,6 +36,8 @@ def test_what_a_model_server_may_understand_passes(raw: bytes) -> None:
     [
         (GOOD + b',"stream":true}', '"stream=True" is not supported in the Message Batches API'),
         (GOOD + b',"stream":"yes"}', "stream: Input should be a valid boolean"),
+        (GOOD + b',"speed":"fast"}', "speed: fast mode is not supported in the Message Batches API"),
+        (GOOD + b',"speed": "f\\u0061st" }', "speed: fast mode is not supported in the Message Batches API"),
         (b'{"max_tokens":1,"messages":[1]}', "model: Field required"),
         (b'{"model":3,"max_tokens":1,"messages":[1]}', "model: Input should be a valid string"),
         (b'{"model":"m","messages":[1]}', "max_tokens: Field required"),

@@ -1,6 +1,7 @@
 """The light judgement of params, for lanes whose model server judges the rest: what a batch cannot carry, and no more.
 
-A user of such a server may send whatever it understands, under any version of the API.
+A user of such a server may send whatever it understands, under any version of the API. Fast mode is not for batches:
+where a server has it, it costs a multiple of what the wait is meant to save.
 """
 
 from typing import Any
@@ -17,8 +18,11 @@ class _Known(msgspec.Struct):
     max_tokens: int
     messages: list[msgspec.Raw]
     stream: bool | None = None
+    speed: msgspec.Raw = msgspec.Raw()
 
 
+_LONGEST_FAST = len('"fast"') + 5 * len("fast")
+"""Each letter may be written as an escape of six bytes."""
 _known = msgspec.json.Decoder(_Known)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WANTED: dict[str, tuple[Any, str]] = {
@@ -36,11 +40,17 @@ def refuse(raw: bytes) -> RequestError | None:
         return _first_wrong(raw)
     if known.stream:
         return _error('"stream=True" is not supported in the Message Batches API')
+    if _is_fast(known.speed):
+        return _error("speed: fast mode is not supported in the Message Batches API")
     if known.max_tokens < 1:
         return _error("max_tokens: must be greater than or equal to 1")
     if not known.messages:
         return _error("messages: at least one message is required")
     return None
+
+
+def _is_fast(speed: msgspec.Raw) -> bool:
+    return 0 < len(speed) <= _LONGEST_FAST and msgspec.json.decode(speed) == "fast"
 
 
 def _first_wrong(raw: bytes) -> RequestError | None:
