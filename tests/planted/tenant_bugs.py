@@ -13,9 +13,31 @@ FUZZ = "tests/fuzz/test_fuzz.py"
 SPENDING = "tests/simulation/test_spending.py"
 HELD = "tests/simulation/test_held.py"
 LIMITS = "tests/wire/test_limits.py"
+IN_SIGHT = "tests/unit/test_in_sight.py"
 QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
+    Bug(
+        "a turn looks at all of a backlog, however long",
+        "dispatch/in_sight.py",
+        "    if len(backlog) <= MOST_IN_SIGHT:\n",
+        "    if backlog:\n",
+        IN_SIGHT,
+    ),
+    Bug(
+        "of a long backlog always the same is in sight",
+        "dispatch/in_sight.py",
+        "reading * step % len(line)",
+        "0",
+        IN_SIGHT,
+    ),
+    Bug(
+        "who has many batches in a long backlog hides those who have few",
+        "dispatch/in_sight.py",
+        "sorted(by_workspace.values(), key=_count)",
+        "sorted(by_workspace.values(), key=_count, reverse=True)",
+        IN_SIGHT,
+    ),
     Bug(
         "a sweep goes on until all is swept, whoever is past a deadline",
         "dispatch/upkeep.py",
@@ -447,8 +469,8 @@ TENANT = [
     Bug(
         "a cap that was reached holds nothing",
         "dispatch/queue.py",
-        "            and self._may_start(waiting.batch.workspace)\n        ]\n        return",
-        "        ]\n        return",
+        "            and self._may_start(waiting.batch.workspace)\n        ]\n        if self._beyond",
+        "        ]\n        if self._beyond",
         SPENDING,
     ),
     Bug(

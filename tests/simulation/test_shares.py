@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from batchyard.dispatch.dispatcher import Pace
+from batchyard.dispatch.in_sight import MOST_IN_SIGHT
 from batchyard.domain.batch import Batch
 from batchyard.testing.stores import SlowStore
 from batchyard.testing.time import run_virtual
@@ -196,10 +197,11 @@ def test_millions_of_rows_that_one_workspace_leaves_behind_do_not_hold_up_the_de
         here.store = SlowStore(here.kept, lambda verb: 2.0 if verb == "sweep" else 0.0)
         here.pace = Pace(lease=100_000.0)
         await here.create(1, workspace="busy")
-        gone = await here.create(200_000, workspace="many")
-        due = await here.create(1, workspace="small", hours=60 / 3600)
         await here.start()
         try:
+            await here.asleep(5.0)
+            gone = await here.create(60_000, workspace="many")
+            due = await here.create(1, workspace="small", hours=20 / 3600)
             await here.asleep(5.0)
             await here.cancel(gone)
             ended = await here.ended(due)
@@ -207,5 +209,23 @@ def test_millions_of_rows_that_one_workspace_leaves_behind_do_not_hold_up_the_de
             assert (ended.ended_at - due.expires_at).total_seconds() < 10.0
         finally:
             await here.kill()
+
+    run_virtual(main(), limit=3600)
+
+
+def test_more_batches_than_are_in_sight_keep_every_slot_busy_and_newcomers_need_not_wait() -> None:
+    async def main() -> None:
+        async with world(numbered(lambda _: 1.0), limit=200) as here:
+            many = [await here.create(1, workspace="many", models=(f"m{n % 7}",)) for n in range(MOST_IN_SIGHT + 500)]
+            large = await here.create(500, workspace="many", models=("m1",))
+            began = here.clock.monotonic()
+            await here.asleep(2.5)
+            small = await here.create(10, workspace="small")
+            came = here.clock.monotonic()
+            await here.ended(small)
+            assert here.clock.monotonic() - came < 3.0 + SEAL_SECONDS
+            for batch in (*many, large):
+                await here.ended(batch)
+            assert here.clock.monotonic() - began < (MOST_IN_SIGHT + 1_000) / 200 * 1.1 + 2.0
 
     run_virtual(main(), limit=3600)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from batchyard.dispatch.in_sight import in_sight
 from batchyard.dispatch.lanes import Lane, Lanes
 from batchyard.domain.fairness import Claimant, FairShare
 from batchyard.domain.request import Lease
@@ -19,6 +20,8 @@ Picked = dict[tuple[str, str], list[Lane]]
 
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+PAUSE, PAUSES = 0.1, 4.0
+"""Seconds, and times what it took, that pass between two readings of a backlog that is not all in sight."""
 
 
 @dataclass(slots=True)
@@ -50,11 +53,13 @@ class Queue:
         self._may_start = may_start
         self._fair = FairShare(weight)
         self._waiting: dict[tuple[str, str], Waiting] = {}
-        self._refresh_at = float("-inf")
+        self._beyond: Mapping[str, int] = {}
+        self._readings = 0
+        self._refresh_at = self._readable_at = float("-inf")
 
     def stale(self) -> None:
-        """Read the backlog again before the next pick."""
-        self._refresh_at = float("-inf")
+        """Read the backlog again before the next pick, or soon where that takes long."""
+        self._refresh_at = self._readable_at
 
     def seconds_until_due(self) -> float:
         """Return how long nothing could be leased, as far as is known: 0 if something is due, or may be."""
@@ -88,6 +93,8 @@ class Queue:
             and batch not in self._stopped
             and self._may_start(waiting.batch.workspace)
         ]
+        if self._beyond and len(claimants) * 2 < len(self._waiting):
+            self._refresh_at = min(self._refresh_at, self._readable_at)
         return self._fair.pick(claimants, lambda claimant, most: self._lanes.pick(claimant.model, most, monotonic))
 
     def leased(self, picked: Picked, turn: Turn) -> list[tuple[Lease, Ready, Lane]]:
@@ -139,7 +146,7 @@ class Queue:
 
     def pending(self) -> Mapping[str, int]:
         """Return how many requests are pending, by model."""
-        pending: Counter[str] = Counter()
+        pending: Counter[str] = Counter(self._beyond)
         for (_, model), waiting in self._waiting.items():
             pending[model] += max(0, waiting.pending)
         return pending
@@ -149,14 +156,22 @@ class Queue:
         self._fair.used(batch.workspace, batch.batch, slot_seconds)
 
     async def _refresh(self) -> None:
+        began = self._clock.monotonic()
         # also if it fails: a store in trouble is not asked again at once
         self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
+        self._readings += 1
+        seen, self._beyond = await in_sight(backlog, self._readings)
         self._waiting = {
             (ready.batch, ready.model): Waiting(ready, ready.pending, _due_at(ready))
-            for ready in backlog
+            for ready in seen
             if ready.batch not in self._stopped and self._lanes.carried_by(ready.model) is None
         }
+        self._readable_at = float("-inf")
+        if self._beyond:
+            now = self._clock.monotonic()
+            self._readable_at = now + max(PAUSE, PAUSES * (now - began))
+            self._refresh_at = max(self._refresh_at, self._readable_at)
 
 
 def _due_at(ready: Ready) -> datetime:

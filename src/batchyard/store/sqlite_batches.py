@@ -16,6 +16,8 @@ from batchyard.store.rows import micros, moment
 from batchyard.store.sqlite_rows import StoredBatch, batches
 
 _LEASABLE = "ended_at is null and closing is null and not paused and expires_at > ? and open > leased"
+_PART = "order by num limit 100"
+"""A client may make a batch's row large: all of them decoded in one step would keep the interpreter from the loop."""
 _decode_retries = msgspec.json.Decoder(list[tuple[int, int, int]]).decode
 
 
@@ -90,9 +92,14 @@ def delete(connection: apsw.Connection, workspace: str, batch_id: str) -> Batch:
 def backlog(connection: apsw.Connection, now: int) -> Sequence[Ready]:
     """Return what may be leased: indexes batches_live and, for what waits for its time, requests_waiting."""
     connection.execute("begin")
-    rows = batches(connection, _LEASABLE, (now,))
-    streams = sqlite_streams.of(connection, [stored.num for stored in rows if stored.only_model is None])
-    return [ready for stored in rows for ready in _ready(connection, stored, streams.get(stored.num, {}))]
+    found: list[Ready] = []
+    after = -1
+    while rows := batches(connection, f"{_LEASABLE} and num > ?", (now, after), tail=_PART):
+        after = rows[-1].num
+        streams = sqlite_streams.of(connection, [stored.num for stored in rows if stored.only_model is None])
+        for stored in rows:
+            found += _ready(connection, stored, streams.get(stored.num, {}))
+    return found
 
 
 def _ready(connection: apsw.Connection, stored: StoredBatch, streams: sqlite_streams.Streams) -> Iterator[Ready]:
