@@ -42,6 +42,16 @@ def test_health_and_metrics(tmp_path: Path) -> None:
         assert b"batchyard_attempts_in_flight" in text
 
 
+def test_the_line_names_where_it_listens_and_the_results_where_clients_reach_it(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "data", "--public-url", "https://batches.example/api/") as server:
+        assert server.url.startswith("http://127.0.0.1:")
+        batch_id = server.create(1)["id"]
+        while not (url := server.call("GET", f"/v1/messages/batches/{batch_id}")["results_url"]):
+            time.sleep(0.05)
+
+        assert url == f"https://batches.example/api/v1/messages/batches/{batch_id}/results"
+
+
 def test_a_stop_finishes_what_is_in_flight_and_a_start_goes_on(tmp_path: Path) -> None:
     with CountingUpstream(latency=0.5) as upstream:
         options = ("--upstream", upstream.url, "--concurrency", "5")

@@ -103,6 +103,13 @@ WIRE = [
         FIXTURES,
     ),
     Bug(
+        "nobody is told the port behind a public URL",
+        "app/process.py",
+        "listening on {self._server.url}",
+        "listening on {self._settings.public_url or self._server.url}",
+        "tests/e2e/test_serve.py",
+    ),
+    Bug(
         "a method that nobody knows is no HTTP",
         "web/protocol.py",
         "if at_border and self._begun == 1 and (line",

@@ -235,7 +235,7 @@ class App:
                 following.append(asyncio.create_task(self._lane_log.run(), name="lane history"))
             gc.freeze()  # what is there now stays: the collector need not look at it again
             self._not_ready = ""
-            sys.stdout.write(f"Batchyard is listening on {self._settings.public_url or self._server.url}\n")
+            sys.stdout.write(f"Batchyard is listening on {self._server.url}\n")
             sys.stdout.flush()
             following.append(asyncio.create_task(self._telling.run(), name="webhooks"))
             return await self._until_stopped(parts, following)
