@@ -1,6 +1,6 @@
 """Makes the upstreams that the settings name, and the routes to them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -10,7 +10,7 @@ from batchyard.dispatch.lanes import Place
 from batchyard.domain import params_pass, params_strict
 from batchyard.domain.errors import DataRefused
 from batchyard.domain.result import RequestError
-from batchyard.domain.routes import Names, Route, Target
+from batchyard.domain.routes import Names, Route, Target, route
 from batchyard.domain.windows import Window, is_open, opens_at, window
 from batchyard.ports import Call, Clock, EngineGauge, Upstream
 from batchyard.settings import Settings
@@ -143,6 +143,19 @@ def routes(settings: Settings) -> list[Route]:
         )
         for route in settings.routes
     ]
+
+
+def asked(settings: Settings) -> Callable[[str], Collection[str]]:
+    """Return what tells by which other names upstreams are asked for a model that clients name."""
+    names = {table.name: Names(table.model or settings.model, table.models) for table in tables(settings)}
+    ways = routes(settings)
+
+    def others(model: str) -> Collection[str]:
+        found = route(ways, model)
+        targets = () if found is None else (*found.targets, *found.fallback)
+        return {names[target.upstream].of(model) for target in targets} - {model}
+
+    return others
 
 
 def upstream(table: UpstreamTable, settings: Settings, clock: Clock) -> Upstream:

@@ -5,7 +5,7 @@ thread, for it takes a fifth of a second.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from batchyard.domain.pricing import Price, Rates
@@ -17,23 +17,36 @@ _PROBE = 1000
 
 
 class PriceBook:
-    """``Prices``. ``own`` are (pattern of a model's name, price): the first that fits comes before the public list."""
+    """``Prices``. ``own`` are (pattern of a model's name, price): the first that fits comes before the public list.
 
-    def __init__(self, own: Sequence[tuple[str, Price]] = ()) -> None:
-        self._own = own
+    ``asked`` tells by which other names upstreams are asked for a model. Clients may choose any name there: what they
+    name costs what they get, the dearest of it, unless the operator set a price for their name itself.
+    """
+
+    def __init__(
+        self, own: Sequence[tuple[str, Price]] = (), asked: Callable[[str], Collection[str]] = lambda _model: ()
+    ) -> None:
+        self._own, self._asked = own, asked
         self._known: dict[str, Price | None] = {}
 
     async def of(self, models: Collection[str]) -> Mapping[str, Price | None]:
         """Return the price of each model, None where neither the operator nor the public list knows one."""
         unknown = [model for model in models if model not in self._known]
         found = {model: self._own_price(model) for model in unknown}
-        public = [model for model, price in found.items() if price is None and model]
-        if public:
-            found |= await asyncio.to_thread(lambda: {model: public_price(model) for model in public})
+        others = {model: tuple(self._asked(model)) for model, price in found.items() if price is None}
+        if any(model or names for model, names in others.items()):
+            found |= await asyncio.to_thread(
+                lambda: {model: self._dearest(names) or public_price(model) for model, names in others.items()}
+            )
         if len(self._known) + len(found) > _MOST_REMEMBERED:
             self._known.clear()
         self._known |= found
         return {model: found[model] if model in found else self._known.get(model) for model in models}
+
+    def _dearest(self, names: Sequence[str]) -> Price | None:
+        prices = [self._own_price(name) or public_price(name) for name in names]
+        known = [price for price in prices if price is not None]
+        return max(known, key=lambda price: (price.batch.output, price.batch.input), default=None)
 
     def _own_price(self, model: str) -> Price | None:
         return next((price for pattern, price in self._own if fnmatchcase(model, pattern)), None)
@@ -44,7 +57,7 @@ def public_price(model: str) -> Price | None:
 
     Where the list has no batch price for it, that is half of the standard one.
     """
-    standard = _rates(model, batch=False)
+    standard = _rates(model, batch=False) if model else None
     if standard is None:
         return None
     batch = _rates(model, batch=True)

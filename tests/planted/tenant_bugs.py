@@ -18,6 +18,20 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "a made-up name for a model that costs something is free",
+        "price_book.py",
+        "self._dearest(names) or public_price(model)",
+        "public_price(model)",
+        "tests/unit/test_price_book.py",
+    ),
+    Bug(
+        "a name that is too long counts as none",
+        "dispatch/beside.py",
+        '.replace("\\0", "")[:LONGEST_MODEL]',
+        "",
+        "tests/unit/test_beside.py",
+    ),
+    Bug(
         "a turn looks at all of a backlog, however long",
         "dispatch/in_sight.py",
         "    if len(backlog) <= MOST_IN_SIGHT:\n",

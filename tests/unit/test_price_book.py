@@ -60,6 +60,29 @@ def test_the_operators_price_comes_first(tmp_path: Path) -> None:
     assert of(book, "claude-sonnet-4-5") == public_price("claude-sonnet-4-5")
 
 
+def test_a_name_that_a_client_made_up_costs_what_the_upstream_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "batchyard.toml").write_text(
+        '[prices."ours"]\ninput = 100\noutput = 500\n[prices."named"]\ninput = 1\noutput = 2\n'
+        '[upstreams.a]\nurl = "http://127.0.0.1:1"\nmodels = { "old-*" = "ours", "*" = "claude-opus-4-5" }\n'
+        '[upstreams.b]\nurl = "http://127.0.0.1:2"\nmodel = "claude-haiku-4-5"\n'
+        '[[routes]]\nmodels = ["b-*"]\nto = ["b"]\nfallback = ["a"]\n[[routes]]\nmodels = ["*"]\nto = ["a"]\n'
+    )
+    book = prices(read({}, {}, tmp_path))
+
+    opus = public_price("claude-opus-4-5")
+    assert opus is not None
+    for made_up in ("free-lunch", "claude-3-haiku-20240307", "b-anything", ""):
+        assert of(book, made_up) == opus
+    assert of(book, "old-1") == Price.of(Rates.of(100.0, 500.0))
+    assert of(book, "named") == Price.of(Rates.of(1.0, 2.0))
+
+
+def test_one_model_for_all_names_has_one_price(tmp_path: Path) -> None:
+    book = prices(read({"upstream": "http://127.0.0.1:1", "model": HAIKU}, {}, tmp_path))
+
+    assert [of(book, name) for name in ("free-lunch", "", HAIKU)] == [public_price(HAIKU)] * 3
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

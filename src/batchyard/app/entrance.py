@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from batchyard.assembly import asked
 from batchyard.domain.errors import BatchyardError, DataRefused
 from batchyard.domain.pricing import BATCH_SHARE, Price, Rates
 from batchyard.domain.quota import Allowance, Allowances, Quota
@@ -46,8 +47,8 @@ def _fixture_keys(settings: Settings, book: KeyBook) -> Keys:
 
 
 def prices(settings: Settings) -> PriceBook:
-    """Return the price list: what the file says comes before the public prices."""
-    return PriceBook([(table.models, _price(table)) for table in settings.prices])
+    """Return the price list: what the file says comes before the public prices, of what upstreams are asked for."""
+    return PriceBook([(table.models, _price(table)) for table in settings.prices], asked(settings))
 
 
 def _price(table: PriceTable) -> Price:

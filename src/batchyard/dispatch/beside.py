@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from batchyard.dispatch.held import LARGE_BYTES
-from batchyard.domain.request import kept_name
+from batchyard.domain.request import LONGEST_MODEL, kept_name
 
 T = TypeVar("T")
 
@@ -30,8 +30,9 @@ async def model_of(params: bytes) -> str:
 
 
 async def kept_model_of(message: bytes) -> str:
-    """Return the model that params or a Message name, as it is kept in the accounts."""
-    return kept_name(await model_of(message))
+    """Return the model that params or a Message name, as it is kept in the accounts: of one too long the beginning,
+    for an upstream that knows it by another name may take it."""
+    return kept_name((await model_of(message)).replace("\0", "")[:LONGEST_MODEL])
 
 
 def _model_of(params: bytes) -> str:
