@@ -14,6 +14,7 @@ from batchyard.domain.errors import CommitUnknown, DataRefused, NotFound, StoreU
 from batchyard.ports import Pick
 from batchyard.store import postgres_connections, postgres_migrate, postgres_session
 from batchyard.store.postgres import PostgresStore
+from batchyard.store.rows import micros
 from batchyard.testing.factories import MODEL, NOW, a_batch, drafts, later, origin, succeeded
 from tests.contract.yard import Run
 from tests.postgres import Cluster, shared
@@ -272,6 +273,32 @@ def test_a_cancel_waits_for_a_turn_and_the_next_turn_leases_nothing(store: Postg
     waited, turn = run(cancel_beside_a_turn())
     assert waited
     assert turn.leases == []
+
+
+def test_of_two_cancels_at_once_the_later_one_tells_when_the_first_was(
+    store: PostgresStore, url: str, run: Run
+) -> None:
+    batch = run(store.create(a_batch(), drafts(4), origin(), defend=False))
+
+    async def both() -> Any:
+        other = await direct(url)
+        first = other.transaction()
+        await first.start()
+        await other.execute(
+            "update batches set cancel_initiated_at = $1, closing = 'canceled' where id = $2",
+            micros(later(60)),
+            batch.id,
+        )
+        second = asyncio.create_task(store.cancel("w1", batch.id, later(61)))
+        waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%batches%'"
+        async with asyncio.timeout(60):
+            while not await other.fetchval(waits):
+                await asyncio.sleep(0.01)
+        await first.commit()
+        await other.close()
+        return await second
+
+    assert run(both()).cancel_initiated_at == later(60)
 
 
 # --- time and death

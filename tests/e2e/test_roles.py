@@ -61,15 +61,20 @@ def test_a_dispatcher_that_drains_is_gone_at_once(tmp_path: Path) -> None:
 
 
 def test_what_a_second_signal_cuts_goes_to_the_others_at_once(tmp_path: Path) -> None:
-    with fleet(tmp_path, roles=("api", "dispatch", "api"), lease="600s", latency=1.0) as here:
+    with fleet(tmp_path, roles=("api", "dispatch", "api"), lease="600s", latency=600.0) as here:
         cut = here.servers[1]
         batch = here.servers[0].create(40)["id"]
         until_called(here)
         assert cut.process is not None
         cut.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 60
+        while cut.raw("GET", "/readyz")[0] != 503:  # two signals that come together are one
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         assert cut.stop() == 0
 
         assert here.servers[0].call("GET", "/batchyard/v1/owners")["owners"] == []
+        here.upstream.latency = 0.05
         cut.start()
         here.until_ended(batch, 40)
         here.check(batch, 40, repeated=SLOTS)
