@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import msgspec
+import pytest
 from anthropic.types import Message
 from anthropic.types.beta import BetaMessage
 
@@ -89,6 +90,20 @@ def test_max_tokens_cuts_the_text() -> None:
 
     assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("max_tokens", 5)
     assert message["content"][0]["text"] == "This is a simulated "
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 500, 20_000, 300_000])
+def test_a_marker_asks_for_a_text_of_exactly_so_many_tokens(tokens: int) -> None:
+    message = answer(f"[[simulate: tokens={tokens}]] Grüße", model="simulator", max_tokens=300_001)
+
+    assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("end_turn", tokens)
+
+
+@pytest.mark.parametrize(("most", "tokens"), [(5, 5), (999, 999), (3_000, 1_024)])
+def test_a_text_that_a_marker_wants_cut_reaches_its_limit(most: int, tokens: int) -> None:
+    message = answer("[[simulate: max_tokens]] Grüße", max_tokens=most)
+
+    assert (message["stop_reason"], message["usage"]["output_tokens"]) == ("max_tokens", tokens)
 
 
 def test_a_stop_sequence_cuts_the_text_before_it() -> None:

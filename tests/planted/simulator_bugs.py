@@ -12,6 +12,13 @@ PATTERN = "tests/unit/test_simulated_patterns.py"
 
 SIMULATOR = [
     Bug(
+        "the simulator rounds up sentence by sentence",
+        "upstream/simulated_text.py",
+        'short -= len(f" {parts[-1]}".encode())',
+        "short -= -(-len(parts[-1].encode()) // BYTES_A_TOKEN) * BYTES_A_TOKEN",
+        "tests/contract/test_simulator.py",
+    ),
+    Bug(
         "sampling keys pass under the newer version",
         "domain/params.py",
         "**(_SAMPLING if oldest else {}),",

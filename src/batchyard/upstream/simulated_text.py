@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from batchyard.upstream.simulated_dice import Dice
 from batchyard.upstream.simulated_json import write_json
 from batchyard.upstream.simulated_prompt import Prompt, plain_text
-from batchyard.upstream.simulated_tokens import count_text, cut_text
+from batchyard.upstream.simulated_tokens import BYTES_A_TOKEN, cut_text
 
 OPENING = "This is a simulated answer; no model was run."
 SENTENCES = (
@@ -81,14 +81,12 @@ def gist(asked: str) -> str:
 
 def stretch(written: str, tokens: int, dice: Dice) -> str:
     """Return the text made exactly so many tokens long, by more sentences or by a cut."""
-    short = tokens - count_text(written)
-    if short > 0:
-        parts = [written]
-        while short > 0:
-            parts.append(dice.pick(SENTENCES))
-            short -= count_text(parts[-1])
-        written = " ".join(parts)
-    return cut_text(written, tokens)
+    short = tokens * BYTES_A_TOKEN - len(written.encode())  # in bytes: each sentence alone would be rounded up
+    parts = [written]
+    while short > 0:
+        parts.append(dice.pick(SENTENCES))
+        short -= len(f" {parts[-1]}".encode())
+    return cut_text(" ".join(parts), tokens)
 
 
 def _plain(prompt: Prompt, told: Sequence[str]) -> str:
