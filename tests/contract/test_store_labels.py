@@ -107,3 +107,14 @@ def test_labels_are_there_after_a_restart(name: str, tmp_path: Path, run: Run) -
 
     assert again.get(batch).labels == NIGHTLY
     run(again.store.close())
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [Wanted(text="Night\0"), Wanted(pairs=[("team\0", None)]), Wanted(pairs=[("team", "Search 100%\0")])],
+    ids=["text", "key", "value"],
+)
+def test_what_no_label_can_hold_is_looked_for_and_not_found(yard: Yard, wanted: Wanted) -> None:
+    made(yard)
+
+    assert found(yard, wanted) == []

@@ -130,3 +130,9 @@ def test_another_workspaces_batch_is_not_found(yard: Yard) -> None:
             look(yard, batch.id)
     with pytest.raises(NotFound):
         place(yard, batch.id, "r0")
+
+
+def test_what_can_be_no_custom_id_has_no_place(yard: Yard) -> None:
+    batch = yard.create(1)
+
+    assert place(yard, batch.id, "r0\0") is None

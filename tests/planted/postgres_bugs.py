@@ -8,6 +8,13 @@ SETTLE = "tests/contract/test_store_settle.py"
 
 POSTGRES = [
     Bug(
+        "PostgreSQL is asked for labels with characters that it does not take",
+        "store/postgres_labels.py",
+        "    if wanted.is_of_nobody:",
+        "    if wanted is None:",
+        "tests/contract/test_store_labels.py",
+    ),
+    Bug(
         "a foreign batch is read before it is refused by PostgreSQL",
         "store/postgres_batches.py",
         '"b.workspace = $1 and b.id = $2"',

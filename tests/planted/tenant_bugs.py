@@ -18,6 +18,13 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "any number of labels is looked for at once",
+        "web/details.py",
+        "        wanted.check()\n",
+        "",
+        "tests/wire/test_details.py",
+    ),
+    Bug(
         "a made-up name for a model that costs something is free",
         "price_book.py",
         "self._dearest(names) or public_price(model)",

@@ -124,6 +124,9 @@ def test_batches_are_found_by_label_words_and_status_in_the_callers_workspace_al
         assert await found(f"limit=1&after_id={second}") == [first]
         assert (await world.call("GET", f"{BESIDE}?status=over")).error()[0] == 400
         assert (await world.call("GET", f"{BESIDE}?after_id=x")).error()[0] == 400
+        assert await found("&".join(["label=team"] * 32)) == [second, first]
+        too_many = await world.call("GET", f"{BESIDE}?{'&'.join(['label=team'] * 33)}")
+        assert too_many.error() == (400, "invalid_request_error", "label: at most 32 can be looked for at once.")
 
     asyncio.run(go())
 

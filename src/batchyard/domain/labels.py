@@ -59,6 +59,16 @@ class Wanted:
     text: str = ""
     pairs: Sequence[tuple[str, str | None]] = ()
 
+    def check(self) -> None:
+        """Raise ``InvalidRequest`` where more labels are looked for than a batch has."""
+        if len(self.pairs) > MOST_LABELS:
+            raise InvalidRequest(f"label: at most {MOST_LABELS} can be looked for at once.")
+
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether it asks for characters that no name and no label has."""
+        return "\0" in self.text or any("\0" in key or "\0" in (value or "") for key, value in self.pairs)
+
     def fits(self, batch_id: str, status: str, labels: Labels) -> bool:
         """Whether a batch is one of these."""
         had = dict(labels.pairs)

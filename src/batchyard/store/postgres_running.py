@@ -69,7 +69,7 @@ async def rows(db: "PoolConnectionProxy", workspace: str, batch_id: str, *, firs
 async def place(db: "PoolConnectionProxy", workspace: str, batch_id: str, custom_id: str) -> int | None:
     """Return the place of a request; reads the batch's rows."""
     stored = await _running(db, workspace, batch_id)
-    if stored is None:
+    if stored is None or "\0" in custom_id:  # which PostgreSQL would not take
         return None
     id_ = await db.fetchval(
         "select id from requests where id between $1 and $2 and custom_id = $3 limit 1",

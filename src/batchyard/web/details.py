@@ -68,6 +68,7 @@ class Details:
             raise InvalidRequest(f"status: Input should be {', '.join(Status)}")
         pairs = [parse_pair(text) for text in call.queries("label")]
         wanted = Wanted(status, (call.query("q") or "").strip(), pairs)
+        wanted.check()
         after, before = cursor(call, "after_id"), cursor(call, "before_id")
         return await self._views.search(call.workspace, wanted, after=after, before=before, limit=page_limit(call))
 

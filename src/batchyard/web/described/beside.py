@@ -117,7 +117,7 @@ BESIDE: Mapping[tuple[str, str], Operation] = {
         query={
             **PAGE,
             "q": {**_TEXT, "description": "A part of the id, the name, or a label's value."},
-            "label": {**_TEXTS, "description": "`key=value`, or `key` for any value; all must fit."},
+            "label": {**_TEXTS, "description": "`key=value`, or `key` for any value; all must fit, at most 32."},
             "status": {"enum": ["in_progress", "canceling", "ended"]},
         },
     ),
