@@ -18,6 +18,13 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "every forecast reads all that waits",
+        "web/outlook.py",
+        "self._good_until = now + TIMES * (now - began)",
+        "self._good_until = began",
+        "tests/wire/test_details.py",
+    ),
+    Bug(
         "any number of labels is looked for at once",
         "web/details.py",
         "        wanted.check()\n",

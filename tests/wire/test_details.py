@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from batchyard.domain.forecast import Wait
 from batchyard.domain.outcome import Finish, Retry, Trace
 from batchyard.domain.result import Succeeded
-from batchyard.ports import Pick
+from batchyard.ports import Pick, Ready
 from tests.wire.world import MESSAGE, NOW, World, a_body
 
 TEN = [
@@ -222,5 +223,30 @@ def test_what_a_batch_used_is_told_with_its_cost() -> None:
         assert told["forecast"]["remaining"] == 0
         [listed] = (await world.call("GET", BESIDE)).json()["data"]
         assert listed["usage"] == told["usage"]
+
+    asyncio.run(go())
+
+
+def test_one_look_at_a_long_backlog_does_for_many_forecasts() -> None:
+    async def go() -> None:
+        world, looks = World(), list[float]()
+        batch = await world.create("a", "b")
+        backlog = world.store.backlog
+
+        async def slow(now: datetime) -> Sequence[Ready]:
+            looks.append(world.clock.seconds)
+            world.clock.seconds += 1.0
+            return await backlog(now)
+
+        world.store.backlog = slow  # type: ignore[method-assign]
+        app = world.app
+        asked = [world.call("GET", f"{BESIDE}/{batch}", app=app) for _ in range(20)]
+        replies = [reply.json() for reply in await asyncio.gather(*asked)]
+        assert [reply["forecast"]["remaining"] for reply in replies] == [2] * 20
+        assert len(looks) == 1
+
+        world.clock.seconds += 5.0
+        await world.call("GET", f"{BESIDE}/{batch}", app=app)
+        assert len(looks) == 2
 
     asyncio.run(go())

@@ -5,6 +5,7 @@ GET  /batchyard/v1/batches/{id}          one, with its forecast
 POST /batchyard/v1/batches/{id}/labels   name and label it
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,7 @@ import msgspec
 from batchyard import wire
 from batchyard.domain.batch import Batch, Status
 from batchyard.domain.errors import InvalidRequest
-from batchyard.domain.forecast import LOOK_BACK_MINUTES, Forecast, Open, Wait, forecast, rate
+from batchyard.domain.forecast import LOOK_BACK_MINUTES, Forecast, Wait, forecast, rate
 from batchyard.domain.labels import Wanted, parse_pair
 from batchyard.domain.pricing import Price, cost, total
 from batchyard.domain.usage import NO_USAGE, Used
@@ -22,6 +23,7 @@ from batchyard.ports import Batches, Clock, Page, Prices, Ready, Views, Work
 from batchyard.web.batches import cursor, known_form
 from batchyard.web.bodies import Bodies
 from batchyard.web.calls import Answer, ApiCall, page_limit
+from batchyard.web.outlook import Outlook
 from batchyard.web.usage import TOKENS, cost_members
 
 LARGEST_LABELS = 64 * 1024
@@ -37,7 +39,7 @@ _decode_change = msgspec.json.Decoder(_Change).decode
 
 
 class Details:
-    """Implements these paths. ``backlog`` is the store's ``Work.backlog``: what may be leased, of every workspace."""
+    """Implements these paths. Forecasts look at what may be leased of every workspace."""
 
     def __init__(
         self,
@@ -49,7 +51,8 @@ class Details:
         *,
         waits: Callable[[str], Wait | None],
     ) -> None:
-        self._batches, self._work, self._views, self._waits = batches, work, views, waits
+        self._batches, self._views, self._waits = batches, views, waits
+        self._outlook = Outlook(work, clock)
         self._prices, self._clock = prices, clock
         self._bodies = Bodies(LARGEST_LABELS)
 
@@ -105,15 +108,17 @@ class Details:
         now = self._clock.now()
         if all(batch.status is Status.ENDED for batch in batches):
             return [forecast(batch, [], None, now) for batch in batches]
-        ready = await self._work.backlog(now)
+        seen = await self._outlook.look()
         minute = int(now.timestamp()) // 60
         recent = await self._views.minutes(None, minute - LOOK_BACK_MINUTES)
-        since = min((one.created_at for one in ready), default=min(batch.created_at for batch in batches))
-        speed, everybody = rate(recent, now, since), _open(ready)
-        own: dict[str, list[Ready]] = {}
-        for one in ready:
-            own.setdefault(one.batch, []).append(one)
-        return [forecast(batch, everybody, speed, now, self._held(own.get(batch.id, []), now)) for batch in batches]
+        since = seen.since or min(batch.created_at for batch in batches)
+        speed = rate(recent, now, since)
+        told = []
+        for batch in batches:
+            waits = self._held(seen.of_batch.get(batch.id, []), now)
+            told.append(forecast(batch, seen.everybody, speed, now, waits))
+            await asyncio.sleep(0)  # each goes through all that is open
+        return told
 
     def _held(self, pending: Sequence[Ready], now: datetime) -> list[Wait]:
         """Return why each model's requests of a batch wait; nothing where those of one do not."""
@@ -135,14 +140,6 @@ def _put_off(one: Ready, now: datetime) -> Wait | None:
     if one.next_ready_at <= now:
         return None
     return Wait("what is left of it failed, and is tried again later", one.next_ready_at)
-
-
-def _open(ready: Sequence[Ready]) -> list[Open]:
-    sums: dict[str, Open] = {}
-    for one in ready:
-        known = sums.get(one.batch, Open(one.batch, one.workspace, 0))
-        sums[one.batch] = Open(one.batch, one.workspace, known.requests + one.pending)
-    return list(sums.values())
 
 
 def members(batch: Batch) -> dict[str, Any]:
