@@ -7,8 +7,11 @@ Files of blobs never change, so a backup into an earlier one copies only what is
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from batchyard.blobs import check as blob_check
@@ -40,7 +43,9 @@ def make(source: Path, target: Path) -> Copied:
         raise DataRefused(f"{target} and the data folder {source} must not lie in each other; name another folder.")
     if not database.inspect(source):
         raise DataRefused(f"{source} has no {database.NAME}: there is nothing to back up.")
-    if target.exists() and any(target.iterdir()) and backups.newest(target) is None:
+    with database.refusing(target):
+        names = {path.name for path in target.iterdir()} if target.exists() else set()
+    if names and backups.newest(target) is None and not _was_cut(target, names):
         raise DataRefused(f"{target} is neither empty nor a backup; name a new folder, or an earlier backup.")
     if (target / f"{database.NAME}-wal").exists():
         raise DataRefused(f"a server runs, or died, on {target}: it is a backup no more; name another folder.")
@@ -56,11 +61,28 @@ def make(source: Path, target: Path) -> Copied:
     return copied
 
 
+def _was_cut(target: Path, names: set[str]) -> bool:
+    """Whether these are what a first backup leaves that was killed, or met a full disk: the same one goes on there."""
+    ours = {name for name in names if name.startswith(_NEW)} | (names & {"blobs", "keys.db", "keys.db.copy"})
+    return names == ours and (_NEW in names or not any((target / "blobs").iterdir()))
+
+
+@contextmanager
+def _room(target: Path) -> Iterator[None]:
+    """Say that it is the copy which cannot be written: the database it is made of has no fault."""
+    try:
+        yield
+    except apsw.FullError as fault:
+        raise DataRefused(f"{target} has no space left for the backup; free some, or name another folder.") from fault
+    except OSError as fault:
+        raise DataRefused(f"{target} cannot be written: {fault.strerror or fault}; name another folder.") from fault
+
+
 def _copy_all(source: Path, target: Path, copied: Copied) -> None:
     missing: list[str] = []
     for _ in range(MOST_ROUNDS):
         missing_before = missing
-        with database.refusing(source):
+        with database.refusing(source), _room(target):
             needed = copies.copy_database(source / database.NAME, target / _NEW)
         missing = [name for name in sorted(needed) if not _copy_file(source, target, name, copied)]
         if not set(missing) - set(missing_before):  # none, or what was missing stays so: damage, not a delete
@@ -94,5 +116,6 @@ def _copy_file(source: Path, target: Path, name: str, copied: Copied) -> bool:
 
 def _copy_keys(source: Path, target: Path) -> None:
     if (source / "keys.db").exists():
-        copies.copy_database(source / "keys.db", target / "keys.db.copy")
+        with _room(target):
+            copies.copy_database(source / "keys.db", target / "keys.db.copy")
         shutil.move(target / "keys.db.copy", target / "keys.db")

@@ -1,6 +1,7 @@
 """Check and backup of a data folder, on the folder and through the server that holds it; damage, and the way back."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import apsw
 import pytest
 
 from batchyard import app, backup, checkup
+from batchyard.domain.errors import DataRefused
 from batchyard.store import copies, database
 from tests.e2e.processes import CountingUpstream, ServerProcess
 
@@ -156,6 +158,73 @@ def test_a_backup_overwrites_nothing_that_is_none(data: Path, tmp_path: Path, wh
     assert done.returncode == 2
     assert "name a" in done.stderr
     assert not (to / "backup.json").exists()
+
+
+@pytest.mark.parametrize("with_server", [True, False])
+def test_a_backup_to_a_file_is_refused_in_words(data: Path, tmp_path: Path, with_server: bool) -> None:
+    (tmp_path / "file").touch()
+    words = ("backup", str(tmp_path / "file"), "--data", str(data))
+    if with_server:
+        with ServerProcess(data):
+            done = batchyard(*words)
+    else:
+        done = batchyard(*words)
+
+    assert done.returncode == 2
+    assert (
+        done.stderr
+        == f"batchyard: {tmp_path / 'file'} cannot be used as a data folder: Not a directory; name another.\n"
+    )
+
+
+def test_a_backup_that_finds_no_room_blames_the_copy_and_goes_on_later(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    to, copy = tmp_path / "to", copies.copy_database
+
+    def on_a_full_disk(source: Path, target: Path) -> set[str]:
+        target.touch()
+        raise apsw.FullError("not an error")
+
+    monkeypatch.setattr(copies, "copy_database", on_a_full_disk)
+    with pytest.raises(DataRefused, match=re.escape(f"{to} has no space left")) as refused:
+        backup.make(data, to)
+    assert str(data) not in str(refused.value)
+    monkeypatch.setattr(copies, "copy_database", copy)
+    monkeypatch.setattr(backup, "_copy_file", lambda *_: 1 / 0)  # it dies in the middle
+    with pytest.raises(ZeroDivisionError):
+        backup.make(data, to)
+    monkeypatch.undo()
+
+    assert backup.make(data, to).files
+    assert checkup.look(to).findings == []
+
+
+def test_a_folder_of_somebody_elses_blobs_is_no_backup_that_was_cut(data: Path, tmp_path: Path) -> None:
+    theirs = tmp_path / "to" / "blobs" / "letter"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+
+    with pytest.raises(DataRefused, match="neither empty nor a backup"):
+        backup.make(data, tmp_path / "to")
+    assert theirs.exists()
+
+
+@pytest.mark.parametrize("words", [("list",), ("revoke", "key_1"), ("rotate", "key_1")])
+def test_keys_are_sought_in_folders_of_ours_alone(tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = batchyard("keys", *words, "--data", str(tmp_path / "typo"))
+
+    assert done.returncode == 2
+    assert "typo has no batchyard.db and no keys.db: name the data folder of a server" in done.stderr
+    assert not (tmp_path / "typo").exists()
+
+
+def test_the_first_key_of_a_new_folder_says_that_it_is_new(tmp_path: Path) -> None:
+    words = ("keys", "create", "--workspace", "w", "--data", str(tmp_path / "new"))
+
+    assert f"{tmp_path / 'new'} is a new data folder" in batchyard(*words).stderr
+    assert "new data folder" not in batchyard(*words).stderr
+    assert batchyard("keys", "list", "--data", str(tmp_path / "new")).stdout.count("key_") == 2
 
 
 def test_only_who_may_read_the_folder_may_ask_its_server(data: Path, tmp_path: Path) -> None:

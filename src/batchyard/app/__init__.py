@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from batchyard.app.asking import back_up, check
 from batchyard.app.clock import SteadyClock
+from batchyard.app.folder import is_ours
 from batchyard.app.kept import key_shelf, opened
 from batchyard.app.process import App
 from batchyard.app.stored import forget_key, store_key
@@ -54,8 +55,13 @@ def serve(settings: Settings) -> int:
         return WRONG_USE
 
 
-def key_book(settings: Settings) -> KeyBook:
-    """Return the keys of the data folder or database, for the command line; a server notices within a second."""
+def key_book(settings: Settings, *, may_be_new: bool = False) -> KeyBook:
+    """Return the keys of the data folder or database, for the command line; a server notices within a second.
+
+    Raises ``DataRefused`` for a folder that is none of ours, unless it ``may_be_new``: nothing is made then.
+    """
+    if settings.database is None and not may_be_new and not is_ours(settings.data):
+        raise DataRefused(f"{settings.data} has no batchyard.db and no keys.db: name the data folder of a server.")
     return KeyBook(key_shelf(settings), SteadyClock())
 
 

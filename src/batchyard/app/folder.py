@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from batchyard import backup, checkup
 from batchyard.app.clock import HOLD_SECONDS, DatabaseClock, FolderClock
@@ -16,6 +17,9 @@ from batchyard.web.folder import OwnFolder
 
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+
+KEYS = "keys.db"
+"""The keys of a data folder: a small database of their own."""
 
 
 def clock(settings: Settings) -> FolderClock:
@@ -78,3 +82,8 @@ async def _sweep_files(store: Store, blobs: Blobs) -> int:
     for name in unnamed:
         await blobs.delete(name)
     return len(unnamed)
+
+
+def is_ours(data: Path) -> bool:
+    """Whether a server or `batchyard keys create` has used the folder."""
+    return any((data / name).exists() for name in (database.NAME, KEYS))

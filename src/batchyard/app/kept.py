@@ -82,7 +82,7 @@ def key_shelf(settings: Settings) -> KeyShelf:
     """Return where the keys are. Blocks."""
     if settings.database is None:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return KeyFile(settings.data / "keys.db")
+        return KeyFile(settings.data / folder.KEYS)
     try:
         from batchyard.store.postgres_keys import PostgresKeys  # noqa: PLC0415 an extra
     except ModuleNotFoundError:

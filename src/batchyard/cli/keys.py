@@ -45,11 +45,14 @@ def create(
     from batchyard import app
 
     lifetime = _duration("--expires", "1s", expires) if expires is not None else None
-    with words_for_refusals(), closing(app.key_book(settings)) as book:
+    is_new = settings.database is None and not settings.data.exists()
+    with words_for_refusals(), closing(app.key_book(settings, may_be_new=True)) as book:
         chosen = {"scopes": scope} if scope else {}
         key, secret = book.create(workspace, name, lifetime=lifetime, **chosen)
     put(_told(key, secret) if json else secret.encode())
     say(f"made {key.id} of workspace {key.workspace}; the key is not shown again")
+    if is_new:
+        say(f"{settings.data} is a new data folder: give the server the same --data")
     return 0
 
 
