@@ -31,6 +31,7 @@ from batchyard.cli import (
     usage,
     webhooks,
 )
+from batchyard.cli.advice import advice
 from batchyard.cli.loop import Stopped
 from batchyard.cli.screen import say
 from batchyard.cli.streams import hold_closed
@@ -155,7 +156,7 @@ def _told(problem: BaseException) -> int:
         case typer.TyperException():
             return _wrong_use(problem)
         case WrongUse() | ConfigError() | ServerError():
-            say("\n".join(f"batchyard: {line}" for line in str(problem).splitlines()))
+            say("\n".join(f"batchyard: {line}" for line in [*str(problem).splitlines(), *advice(problem)]))
         case OSError():
             say(f"batchyard: {problem.filename or 'reading or writing'}: {problem.strerror or problem}")
             _leave_stdout()

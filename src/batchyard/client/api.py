@@ -4,7 +4,6 @@ The key goes to the base URL and nowhere else: redirects are not followed, and r
 """
 
 import asyncio
-import os
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from batchyard import __version__
 from batchyard.client import replies
 from batchyard.client.errors import BadReply, RefusedByServer, ServerError, Unreachable
 from batchyard.client.patience import Patience, may_be_repeated, pause
+from batchyard.client.reasons import reason
 from batchyard.client.replies import MessageBatch, Page
 from batchyard.client.uploads import ANSWER_SECONDS, watched
 
@@ -282,16 +282,6 @@ class Api:
     def _unreachable(self, problem: Exception) -> Unreachable:
         never_sent = isinstance(problem, aiohttp.ClientConnectorError)
         return Unreachable(f"cannot reach {self.base_url}: {reason(problem)}", had_no_effect=never_sent)
-
-
-def reason(problem: Exception) -> str:
-    """Return why a connection failed, in few words."""
-    if isinstance(problem, TimeoutError):
-        return "no answer in time"
-    system = problem.os_error if isinstance(problem, aiohttp.ClientConnectorError) else problem
-    if isinstance(system, OSError) and system.errno and system.errno > 0:
-        return os.strerror(system.errno)
-    return str(system) or type(system).__name__
 
 
 def _path(batch_id: str, verb: str = "") -> str:

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from batchyard.client.api import Api, reason
+from batchyard.client.api import Api
 from batchyard.client.errors import BadReply, ServerError, Unreachable
+from batchyard.client.reasons import reason
 from batchyard.client.replies import ResultLine, result_line
 
 LONGEST_LINE = 512 * 2**20

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 
-from batchyard.client.api import Api, reason
+from batchyard.client.api import Api
 from batchyard.client.errors import ServerError, Unreachable
+from batchyard.client.reasons import reason
 
 
 async def follow_results(api: Api, batch_id: str, *, after: int = 0) -> AsyncIterator[bytes]:
