@@ -1,5 +1,6 @@
 """Bad input of every kind, as a shell sees it: said with its place and what to change, exit status 2, nothing sent."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,32 @@ def a_table_without_the_column() -> None:
     Path("in.csv").write_text("id,text\n1,good\n")
 
 
+def an_input() -> None:
+    write(3)
+
+
+def a_list_of_requests() -> None:
+    Path("in.jsonl").write_text(json.dumps([{"custom_id": f"r{n}", "params": {"model": "m"}} for n in range(40)]))
+
+
+def a_list_of_requests_laid_out() -> None:
+    each = [{"custom_id": f"r{n}", "params": {"model": "m"}} for n in range(40)]
+    Path("in.jsonl").write_text("\n" + json.dumps(each, indent=2))
+
+
+def requests_spread_over_lines() -> None:
+    each = [json.dumps({"custom_id": f"r{n}", "params": {"model": "m"}}, indent=2) for n in range(40)]
+    Path("in.jsonl").write_text("\r\n".join(each))
+
+
+def params_spread_over_lines() -> None:
+    Path("in.jsonl").write_text(json.dumps({"model": "m", "max_tokens": 5, "messages": []}, indent="\t"))
+
+
+def letters_of_another_encoding() -> None:
+    Path("in.jsonl").write_bytes(line("r1", "für").encode("latin-1"))
+
+
 def an_output_that_exists() -> None:
     write(3)
     Path("out.jsonl").write_text("kept")
@@ -93,6 +120,24 @@ KINDS: list[tuple[Callable[[], None], tuple[str, ...], tuple[str, ...]]] = [
         a_table_without_the_column,
         ("in.csv", *ROWS),
         ("in.csv: --template, line 1: there is no column 'review'", "the columns are: id, text"),
+    ),
+    (a_list_of_requests, ("in.jsonl",), ("in.jsonl:1: a list in JSON: write each request on a line of its own",)),
+    (a_list_of_requests_laid_out, ("in.jsonl",), ('or the list as {"requests": […]}',)),
+    (requests_spread_over_lines, ("in.jsonl",), ("in.jsonl:1: an object that is spread over several lines",)),
+    (
+        params_spread_over_lines,
+        ("in.jsonl", "--format", "params"),
+        ("in.jsonl:1: an object that is spread over several lines: write each request on one line",),
+    ),
+    (letters_of_another_encoding, ("in.jsonl",), ("in.jsonl:1: not UTF-8 at byte ", ": save the file as UTF-8")),
+    (
+        an_input,
+        ("",),
+        ("batchyard run: Invalid value for 'INPUT': it is empty: is a variable of your script not set?",),
+    ),
+    *(
+        (an_input, ("in.jsonl", "-o", name), (f"-o {said}: the output must be a file in a folder that exists",))
+        for name, said in (("", "'.'"), (".", "'.'"), ("/", "'/'"))
     ),
     (
         an_output_that_exists,

@@ -26,6 +26,19 @@ def recognised(suffix: str, head: Callable[[], bytes | None], *, has_template: b
     return BODY if is_body(first) else _of_line(next((line for line in first.split(b"\n") if line.strip()), b""))
 
 
+def spread_over_lines(head: bytes) -> str:
+    """Return what is wrong with an input that begins as JSON does which is no JSON lines, or nothing.
+
+    Each of its lines would be wrong in a way of its own, and none would tell what is wrong.
+    """
+    start = head.lstrip()
+    if start.startswith(b"["):
+        return 'a list in JSON: write each request on a line of its own, or the list as {"requests": […]}'
+    if start.startswith(b"{") and start[1:].lstrip(b" \t\r").startswith(b"\n"):
+        return "an object that is spread over several lines: write each request on one line"
+    return ""
+
+
 def _of_line(line: bytes) -> str:
     try:
         members = set(members_of(line))

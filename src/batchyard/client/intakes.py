@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 from batchyard.client.bodies import requests_of
 from batchyard.client.compressed import DAMAGED, kind_of, reader, suffix_of
 from batchyard.client.errors import BadInput, WrongUse
-from batchyard.client.forms import BODY, FAILURES, HEAD, OTHER, PARAMS, REQUESTS, recognised
+from batchyard.client.forms import BODY, FAILURES, HEAD, OTHER, PARAMS, REQUESTS, recognised, spread_over_lines
 from batchyard.client.limits import Limits
 from batchyard.client.lines import read_lines
 from batchyard.client.making import Making, of_failure
@@ -96,6 +96,8 @@ class _Text:
         self.schema: Any = None
         if self.form in TABLES:
             self._check_table()
+        elif self.form != BODY and (spread := spread_over_lines(self._head() or b"")):
+            raise BadInput([f"{self._name}:1: {spread}"])
 
     def copied(self, keep: Callable[[bytes], object]) -> Plan:
         """Make the request lines, each given to ``keep``; return their parts."""

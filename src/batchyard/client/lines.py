@@ -85,7 +85,7 @@ def check_text(line: bytes) -> None:
         if b"\\u" in line:  # raw members are not searched for half a surrogate pair, which a server refuses
             _anything.decode(line)
     except UnicodeDecodeError as problem:
-        raise ValueError(f"not UTF-8 at byte {problem.start + 1}") from None
+        raise ValueError(f"not UTF-8 at byte {problem.start + 1}: save the file as UTF-8") from None
     except msgspec.ValidationError:
         pass  # a number that this client could not hold is the model server's to judge
     except (msgspec.DecodeError, RecursionError) as problem:
