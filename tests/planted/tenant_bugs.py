@@ -18,6 +18,13 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "any number of rows of usage is encoded on the loop",
+        "web/usage.py",
+        "if len(rows) <= MOST_ON_LOOP else await asyncio.to_thread(work)",
+        "if rows is not None else await asyncio.to_thread(work)",
+        "tests/wire/test_usage.py",
+    ),
+    Bug(
         "every forecast reads all that waits",
         "web/outlook.py",
         "self._good_until = now + TIMES * (now - began)",

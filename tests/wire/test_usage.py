@@ -4,14 +4,19 @@ import asyncio
 import csv
 import io
 import json
+import threading
 from collections.abc import Mapping
+from typing import Any
+
+import pytest
 
 from batchyard.domain.outcome import Finish, Trace
 from batchyard.domain.pricing import Price, Rates
 from batchyard.domain.result import Succeeded
-from batchyard.domain.usage import Usage
+from batchyard.domain.usage import Usage, Used
 from batchyard.ports import Pick
 from batchyard.price_book import PriceBook
+from batchyard.web import usage
 from tests.wire.world import MESSAGE, NOW, Reply, World
 
 USED = Usage(1_000_000, 100_000, 500_000, 0, 0)
@@ -139,3 +144,35 @@ def test_a_wrong_question_is_answered_with_what_to_change() -> None:
         assert (await ask(world, "?to=0001-01-03")).status == 200
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize(("rows", "on_loop"), [(1_000, True), (1_001, False)])
+def test_many_rows_are_made_beside_the_loop(
+    form: str, rows: int, on_loop: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+    plain = usage.usage_row
+
+    def noted(*of: Any, **how: Any) -> dict[str, Any]:
+        threads.add(threading.get_ident())
+        return plain(*of, **how)
+
+    async def many(*_: object, by_batch: bool) -> list[Used]:
+        return [Used(NOW.date(), "w1", "simulator", f"b{n}" if by_batch else "", 1, USED) for n in range(rows)]
+
+    async def go() -> Reply:
+        world = World(prices=PRICES)
+        world.store.views.usage = many  # type: ignore[method-assign,assignment]
+        return await ask(world, f"?by=batch&format={form}")
+
+    monkeypatch.setattr(usage, "usage_row", noted)
+    reply = asyncio.run(go())
+
+    assert (threads == {threading.get_ident()}) is on_loop
+    if form == "json":
+        told = reply.json()
+        assert [row["batch"] for row in told["data"]] == [f"b{n}" for n in range(rows)]
+        assert told["total"]["requests"] == rows
+    else:
+        assert len(reply.body.splitlines()) == rows + 1

@@ -20,6 +20,8 @@ from batchyard.domain.usage import NO_USAGE, Usage
 from batchyard.ports import Clock, Prices, Ready, Views
 
 SECONDS_BETWEEN_READINGS = 1.0
+MOST_ON_LOOP = 1000
+"""Rows of a month, by day and model, that are summed up on the event loop; clients choose the names of models."""
 
 
 @dataclass(slots=True)
@@ -171,7 +173,9 @@ class Spending(Unwatched):
         today = self._clock.now().date()
         rows = await self._views.usage(workspace, today.replace(day=1), today, by_batch=False)
         self._known_prices |= await self._prices.of({row.model for row in rows} - self._known_prices.keys())
-        return spent(rows, self._known_prices, today)
+        if len(rows) <= MOST_ON_LOOP:
+            return spent(rows, self._known_prices, today)
+        return await asyncio.to_thread(spent, rows, self._known_prices, today)
 
     def _amount(self, own: _Own) -> float:
         return amount(own.usage, self._known_prices.get(own.model))

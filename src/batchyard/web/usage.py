@@ -1,9 +1,10 @@
 """What was used and what it costs, beside the wire: ``GET /batchyard/v1/usage``, as JSON or CSV."""
 
+import asyncio
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,6 +19,8 @@ from batchyard.web.calls import Answer, ApiCall
 CSV = "text/csv; charset=utf-8"
 USUAL_DAYS = 30
 LONGEST_DAYS = 3660
+MOST_ON_LOOP = 1000
+"""Rows that take some milliseconds; more of them are made into an answer beside the event loop."""
 TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -37,13 +40,13 @@ class Usages:
         form = _choice(call, "format", ("json", "csv"))
         rows = await self._views.usage(None if everybody else call.workspace, first, last, by_batch=by_batch)
         prices = await self._prices.of({row.model for row in rows})
-        shown = [usage_row(row, prices, by_batch=by_batch) for row in rows]
         if form == "csv":
             name = f"batchyard-usage-{first}-{last}.csv"
             headers = (("content-disposition", f'attachment; filename="{name}"'),)
-            return Answer(_csv(shown, by_batch=by_batch), media_type=CSV, headers=headers)
-        body = {"from": first, "to": last, "currency": "USD", "data": shown, "total": usage_total(rows, prices)}
-        return Answer(_encode(body))
+            table = await _off_loop(rows, lambda: _csv(rows, prices, by_batch=by_batch))
+            return Answer(table, media_type=CSV, headers=headers)
+        head = {"from": first, "to": last, "currency": "USD"}
+        return Answer(await _off_loop(rows, lambda: _json(head, rows, prices, by_batch=by_batch)))
 
     def _days(self, call: ApiCall) -> tuple[date, date]:
         last = _day(call, "to") or self._clock.now().date()
@@ -95,13 +98,27 @@ def dollars(amount: float) -> float:
     return round(amount, 6)
 
 
-def _csv(rows: Sequence[Mapping[str, Any]], *, by_batch: bool) -> bytes:
+async def _off_loop(rows: Sequence[Used], work: Callable[[], bytes]) -> bytes:
+    """Return what the work on these rows comes to. A client makes them many: one for each batch, model and day."""
+    return work() if len(rows) <= MOST_ON_LOOP else await asyncio.to_thread(work)
+
+
+def _json(
+    head: Mapping[str, Any], rows: Sequence[Used], prices: Mapping[str, Price | None], *, by_batch: bool
+) -> bytes:
+    """Return the answer, encoded row by row: no step keeps the interpreter for long."""
+    data = b",".join(_encode(usage_row(row, prices, by_batch=by_batch)) for row in rows)
+    return b'%b,"data":[%b],"total":%b}' % (_encode(head)[:-1], data, _encode(usage_total(rows, prices)))
+
+
+def _csv(rows: Sequence[Used], prices: Mapping[str, Price | None], *, by_batch: bool) -> bytes:
     text = io.StringIO()
     names = ["day", "workspace", "model", *(["batch"] if by_batch else []), "requests", *TOKENS]
     writer = csv.DictWriter(text, [*names, "standard_cost", "batch_cost"])
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
+        shown = usage_row(row, prices, by_batch=by_batch)
+        writer.writerow({name: _cell(value) for name, value in shown.items()})
     return text.getvalue().encode()
 
 
