@@ -234,6 +234,13 @@ CLIENT = [
         "tests/e2e/test_folder.py",
     ),
     Bug(
+        "a job that stands still says nothing",
+        "cli/live.py",
+        "now - self._moved_at >= LONGEST_STILL",
+        "now - self._moved_at >= LONGEST_SILENCE * 100",
+        "tests/unit/test_live.py",
+    ),
+    Bug(
         "the file beats the environment",
         "config.py",
         "layers.insert(0, _from_file(file, tree))",

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 LONGEST_SILENCE = 600.0
 """Seconds after which a line is due where nothing else was to be told."""
 
+LONGEST_STILL = 60.0
+"""Seconds without a request that ended, after which a way to learn why is due: longer than most answers take."""
+
 
 def sum_up(tally: "Tally", prices: "Prices", seconds: float) -> str:
     """Return what a job came to, in a few lines."""
@@ -59,6 +62,7 @@ class Live:
         self._told_at = time.monotonic()
         self._complaint = ""
         self._is_full = False
+        self._finished, self._moved_at, self._is_still = -1, self._told_at, False
 
     def __enter__(self) -> Self:
         if sys.stderr.isatty():
@@ -116,6 +120,7 @@ class Live:
         self._complaint = ""
         now = time.monotonic()
         self._pace.look(now, counts.finished)
+        self._ask_if_still(now, counts)
         if self._bar is not None:
             if not self._bar.tasks:
                 self._bar.add_task("", total=counts.total)
@@ -126,6 +131,17 @@ class Live:
         if tenth > self._tenth or now - self._told_at >= LONGEST_SILENCE:
             self._tenth, self._told_at = tenth, now
             say(f"{counts.finished:,} of {counts.total:,}: {self._words(counts, fetched)}")
+
+    def _ask_if_still(self, now: float, counts: "Counts") -> None:
+        """Say once, each time that nothing moves any more, where the reason is told."""
+        if counts.finished != self._finished:
+            self._finished, self._moved_at, self._is_still = counts.finished, now, False
+        elif counts.processing and not self._is_still and now - self._moved_at >= LONGEST_STILL:
+            self._is_still = True
+            say(
+                f"no request has ended for {now - self._moved_at:.0f} s; on a Batchyard, `batchyard show BATCH` tells"
+                " what they wait for, and `batchyard lanes list` how the model servers are"
+            )
 
     def repeat(self, problem: "ServerError", seconds: float) -> None:
         """Tell, once for each kind of trouble, that a call is tried again."""
