@@ -78,6 +78,26 @@ def test_params_are_stored_as_they_were_sent_however_the_body_was_cut() -> None:
     asyncio.run(scenario())
 
 
+def test_betas_that_are_long_together_are_refused_and_nothing_is_stored() -> None:
+    async def scenario() -> None:
+        world = World()
+        fits = ",".join(f"beta-{number:010}" for number in range(256))
+        assert (await world.call("POST", PATH, a_body("a"), headers={"anthropic-beta": fits})).status == 200
+        repeated = {"anthropic-beta": f"{fits},{fits}"}
+        assert (await world.call("POST", PATH, a_body("a"), headers=repeated)).status == 200
+
+        for path in (PATH, "/v1/messages", "/v1/messages/count_tokens"):
+            reply = await world.call("POST", path, a_body("a"), headers={"anthropic-beta": f"{fits},x"})
+            assert reply.error() == (
+                400,
+                "invalid_request_error",
+                "anthropic-beta: at most 4096 characters are allowed.",
+            )
+        assert len(await world.blobs.old(-1)) == 2
+
+    asyncio.run(scenario())
+
+
 def test_version_and_betas_are_kept_with_the_batch() -> None:
     async def scenario() -> None:
         world = World()

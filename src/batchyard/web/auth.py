@@ -8,6 +8,8 @@ from batchyard.ports import Keys, Principal
 
 VERSIONS = ("2023-06-01", "2026-10-21")
 MOST_KEYS = 4
+LONGEST_BETAS = 4096
+"""Characters of all betas of a call, with a comma each; model servers take heads of 8 KB and more."""
 
 
 async def authenticate(keys: Keys, headers: Headers) -> Principal:
@@ -44,9 +46,13 @@ def version(headers: Headers) -> str:
 
 
 def betas(headers: Headers) -> tuple[str, ...]:
-    """Return the betas of all header lines, each once, in their order. None is refused: an upstream may know it."""
+    """Return the betas of all header lines, each once, in their order. None is refused: an upstream may know it. But
+    they are kept with a batch, beside what is stored of it, and go out with each of its calls: so they are not long."""
     named = [beta.strip() for line in headers.getlist("anthropic-beta") for beta in line.split(",")]
-    return tuple(dict.fromkeys(beta for beta in named if beta))
+    found = tuple(dict.fromkeys(beta for beta in named if beta))
+    if sum(map(len, found)) + len(found) > LONGEST_BETAS:
+        raise InvalidRequest(f"anthropic-beta: at most {LONGEST_BETAS} characters are allowed.")
+    return found
 
 
 def _keys(headers: Headers) -> list[str]:
