@@ -18,6 +18,13 @@ QUOTA = "tests/contract/test_store_quota.py"
 
 TENANT = [
     Bug(
+        "what is beyond sight is summed up by any number of made-up models",
+        "dispatch/in_sight.py",
+        "    if len(beyond) <= MOST_IN_SIGHT:\n",
+        "    if beyond:\n",
+        IN_SIGHT,
+    ),
+    Bug(
         "betas may be of any length",
         "web/auth.py",
         "> LONGEST_BETAS",
@@ -511,8 +518,8 @@ TENANT = [
     Bug(
         "a cap that was reached holds nothing",
         "dispatch/queue.py",
-        "            and self._may_start(waiting.batch.workspace)\n        ]\n        if self._beyond",
-        "        ]\n        if self._beyond",
+        "            and self._may_start(waiting.batch.workspace)\n        ]\n        if self._is_partial",
+        "        ]\n        if self._is_partial",
         SPENDING,
     ),
     Bug(

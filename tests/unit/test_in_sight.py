@@ -71,6 +71,17 @@ def test_models_beyond_what_is_in_sight_have_their_turn() -> None:
     assert len(seen) == 5_000
 
 
+def test_what_is_beyond_is_told_of_few_models_however_many_names_clients_make_up() -> None:
+    backlog = [ready("w", number, f"m{number}") for number in range(5_000)]
+    large = [ready("w", number, "large", pending=50) for number in range(5_000, 6_100)]
+
+    seen, beyond = seen_of([*backlog, *large], 1)
+
+    assert len(beyond) == MOST_IN_SIGHT
+    assert sum(beyond.values()) + sum(one.pending for one in seen) == 5_000 + 50 * 1_100
+    assert beyond["large"] == 50 * (1_100 - sum(one.model == "large" for one in seen))
+
+
 def test_a_turn_asks_for_few_slots_however_many_batches_and_models_wait() -> None:
     async def main() -> None:
         clock, store = SetClock(), MemoryStore()

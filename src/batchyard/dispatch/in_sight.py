@@ -43,7 +43,17 @@ async def in_sight(backlog: Sequence[Ready], reading: int) -> tuple[Sequence[Rea
         left -= 1
     for ready in seen:
         beyond[ready.model] -= ready.pending
-    return seen, {model: pending for model, pending in beyond.items() if pending}
+    return seen, _fewer(+beyond)
+
+
+def _fewer(beyond: Counter[str]) -> Mapping[str, int]:
+    """Return it with so many models at most: clients make up names, and who sums it up by lane looks at each. Where
+    there are more, one of the rest stands for all of them."""
+    if len(beyond) <= MOST_IN_SIGHT:
+        return beyond
+    *kept, (model, _) = beyond.most_common(MOST_IN_SIGHT)
+    fewer = dict(kept)
+    return {**fewer, model: beyond.total() - sum(fewer.values())}
 
 
 def _count(models: Mapping[str, Sequence[Ready]]) -> int:

@@ -54,7 +54,7 @@ class Queue:
         self._fair = FairShare(weight)
         self._waiting: dict[tuple[str, str], Waiting] = {}
         self._beyond: Mapping[str, int] = {}
-        self._readings = 0
+        self._is_partial, self._readings = False, 0
         self._refresh_at = self._readable_at = float("-inf")
 
     def stale(self) -> None:
@@ -93,7 +93,7 @@ class Queue:
             and batch not in self._stopped
             and self._may_start(waiting.batch.workspace)
         ]
-        if self._beyond and len(claimants) * 2 < len(self._waiting):
+        if self._is_partial and len(claimants) * 2 < len(self._waiting):
             self._refresh_at = min(self._refresh_at, self._readable_at)
         return self._fair.pick(claimants, lambda claimant, most: self._lanes.pick(claimant.model, most, monotonic))
 
@@ -161,14 +161,15 @@ class Queue:
         self._refresh_at = self._clock.monotonic() + self._refresh_seconds
         backlog = await self._work.backlog(self._clock.now())
         self._readings += 1
-        seen, self._beyond = await in_sight(backlog, self._readings)
+        seen, beyond = await in_sight(backlog, self._readings)
+        self._beyond = {model: number for model, number in beyond.items() if self._lanes.carried_by(model) is None}
         self._waiting = {
             (ready.batch, ready.model): Waiting(ready, ready.pending, _due_at(ready))
             for ready in seen
             if ready.batch not in self._stopped and self._lanes.carried_by(ready.model) is None
         }
-        self._readable_at = float("-inf")
-        if self._beyond:
+        self._readable_at, self._is_partial = float("-inf"), bool(beyond)
+        if beyond:
             now = self._clock.monotonic()
             self._readable_at = now + max(PAUSE, PAUSES * (now - began))
             self._refresh_at = max(self._refresh_at, self._readable_at)
