@@ -177,6 +177,23 @@ def test_a_backup_to_a_file_is_refused_in_words(data: Path, tmp_path: Path, with
     )
 
 
+def test_a_backup_of_pages_that_lie_in_the_log_alone_is_sound(data: Path, tmp_path: Path) -> None:
+    """Their checksums are reckoned when they leave the log, or are copied: also of a database larger than the cache."""
+    filler = "with recursive n(i) as (values(1) union all select i + 1 from n where i < 50000) "
+    writer = database.open_writer(data / database.NAME, None)
+    writer.execute(f"{filler}insert into owners (id, beat) select printf('%0100d', i), 1 from n")
+    writer.close()
+    writer = database.open_writer(data / database.NAME, None)
+    try:
+        writer.execute("update owners set beat = beat + 1 where num < 100")
+        backup.make(data, tmp_path / "to")
+    finally:
+        writer.close()
+
+    assert checkup.look(tmp_path / "to").findings == []
+    database.open_writer(tmp_path / "to" / database.NAME, None).close()
+
+
 def test_a_backup_that_finds_no_room_blames_the_copy_and_goes_on_later(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

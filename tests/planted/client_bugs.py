@@ -213,6 +213,13 @@ CLIENT = [
         "tests/e2e/test_bad_input.py",
     ),
     Bug(
+        "a backup keeps checksums that are not its pages'",
+        "store/copies.py",
+        "    _begin(target, reading.reserve_bytes())\n",
+        "",
+        "tests/e2e/test_folder.py",
+    ),
+    Bug(
         "a full backup disk is told as damage of the data folder",
         "backup.py",
         "    except apsw.FullError as fault:",
