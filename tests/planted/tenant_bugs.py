@@ -467,6 +467,13 @@ TENANT = [
         "tests/contract/test_store_views.py",
     ),
     Bug(
+        "a cap is told as reached by what counts twice for a second",
+        "dispatch/spending.py",
+        "read.and_now(self._since.get(workspace, 0.0))",
+        "self._so_far(workspace)",
+        SPENDING,
+    ),
+    Bug(
         "an answer of a model beyond those that are stored costs nothing until it is read",
         "dispatch/spending.py",
         "settlement.model, settlement.usage",

@@ -3,7 +3,9 @@
     answer ──> counted at once ──> committed ──> read from the store each second, with what other processes spent
 
 An answer counts from before the next request is chosen, so that what goes beyond a cap is at most what was in flight.
-It is counted here until a reading began after its commit: then it is in the reading.
+It is counted here until a reading began after its commit: then it is in the reading. One that was committed while a
+reading was under way may count twice until the next one: until then it may hold requests back, but it does not say
+that a cap is reached.
 """
 
 import asyncio
@@ -68,6 +70,9 @@ class Spending(Unwatched):
         self._read: dict[str, Spent] = {}
         self._own: dict[tuple[str, int], _Own] = {}
         self._sums: dict[str, float] = {}
+        self._since: dict[str, float] = {}
+        """What answers cost that came after the end of the last reading, which cannot be in it."""
+        self._held: set[str] = set()
         self._known_prices: dict[str, Price | None] = {}
         self._capped: set[str] = set()
         self._asked: set[str] = set()
@@ -106,7 +111,9 @@ class Spending(Unwatched):
             return
         lease = settlement.lease
         own = self._own[lease.batch, lease.seq] = _Own(batch.workspace, settlement.model, settlement.usage)
-        self._sums[own.workspace] = self._sums.get(own.workspace, 0.0) + self._amount(own)
+        cost = self._amount(own)
+        self._sums[own.workspace] = self._sums.get(own.workspace, 0.0) + cost
+        self._since[own.workspace] = self._since.get(own.workspace, 0.0) + cost
         if own.model not in self._known_prices:
             self._unsure.add(own.workspace)  # of a new model's first answers nobody knows yet what they cost
             self._wake.set()
@@ -168,6 +175,7 @@ class Spending(Unwatched):
         for key in read:
             del self._own[key]
         self._sums[workspace] = sum(self._amount(own) for own in self._own.values() if own.workspace == workspace)
+        self._since[workspace] = 0.0
 
     async def _reading(self, workspace: str) -> Spent:
         today = self._clock.now().date()
@@ -185,9 +193,13 @@ class Spending(Unwatched):
 
     def _note(self, workspace: str) -> None:
         """Tell when the cap is reached, and when it no longer is."""
-        reached = not may_spend(self._caps(workspace), self._so_far(workspace))
+        caps, read = self._caps(workspace), self._read.get(workspace, Spent())
+        reached = not may_spend(caps, read.and_now(self._since.get(workspace, 0.0)))
         if reached != (workspace in self._capped):
             (self._capped.add if reached else self._capped.discard)(workspace)
             self._emit(SpendCapped(workspace, reached))
-            if not reached:
-                self._freed()
+        if not may_spend(caps, self._so_far(workspace)):
+            self._held.add(workspace)
+        elif workspace in self._held:
+            self._held.discard(workspace)
+            self._freed()
