@@ -281,7 +281,7 @@ def test_of_two_cancels_at_once_the_later_one_tells_when_the_first_was(
     batch = run(store.create(a_batch(), drafts(4), origin(), defend=False))
 
     async def both() -> Any:
-        other = await direct(url)
+        other, watcher = await direct(url), await direct(url)  # a transaction sees one state of all backends, always
         first = other.transaction()
         await first.start()
         await other.execute(
@@ -292,10 +292,11 @@ def test_of_two_cancels_at_once_the_later_one_tells_when_the_first_was(
         second = asyncio.create_task(store.cancel("w1", batch.id, later(61)))
         waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%batches%'"
         async with asyncio.timeout(60):
-            while not await other.fetchval(waits):
+            while not await watcher.fetchval(waits):
                 await asyncio.sleep(0.01)
         await first.commit()
         await other.close()
+        await watcher.close()
         return await second
 
     assert run(both()).cancel_initiated_at == later(60)
