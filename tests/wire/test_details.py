@@ -238,7 +238,7 @@ def test_one_look_at_a_long_backlog_does_for_many_forecasts() -> None:
             world.clock.seconds += 1.0
             return await backlog(now)
 
-        world.store.backlog = slow  # type: ignore[method-assign]
+        world.store.backlog = slow  # type: ignore[method-assign]  # this store alone is slow
         app = world.app
         asked = [world.call("GET", f"{BESIDE}/{batch}", app=app) for _ in range(20)]
         replies = [reply.json() for reply in await asyncio.gather(*asked)]

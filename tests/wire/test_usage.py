@@ -163,7 +163,7 @@ def test_many_rows_are_made_beside_the_loop(
 
     async def go() -> Reply:
         world = World(prices=PRICES)
-        world.store.views.usage = many  # type: ignore[method-assign,assignment]
+        world.store.views.usage = many  # type: ignore[method-assign,assignment]  # more rows than can be made
         return await ask(world, f"?by=batch&format={form}")
 
     monkeypatch.setattr(usage, "usage_row", noted)
